@@ -1,0 +1,14 @@
+// Package approvals decides who must agree to a plan, collects their votes, and
+// launches what was agreed, once.
+//
+//	            quorum                launched
+//	pending -------------> approved ------------> launched
+//	   |  ^                  |  |
+//	   |  '--vote withdrawn--'  '--cancelled, declined--.
+//	   '----declined, expired, cancelled, superseded----'--> ended
+//
+// Apply is that picture as a pure function. Service adds the store, the check of
+// who may vote (asked of the Directory at that moment), expiry and relaunch. It
+// knows nothing of what a plan does: the plan is sealed bytes with a digest, and a
+// Launcher that makes launching idempotent by id.
+package approvals

@@ -1,0 +1,13 @@
+package commands
+
+// Page is help for one level, for people; bot renders it.
+type Page struct {
+	Title    string // "es drain: move all shards off nodes (R2)"
+	Usage    string // "/ops es drain NODE… [--env NAME] [--release]"; empty for groups
+	Text     []string
+	Rows     []Row // subcommands, arguments or flags, in order
+	Examples []string
+}
+
+// Row is a term and what it means.
+type Row struct{ Term, Meaning string }

@@ -1,0 +1,27 @@
+// Package ops carries out approved plans and survives what happens meanwhile.
+//
+// An Operation plans against the live system and offers Steps; a Query only
+// reads. A plan that people agreed to becomes a Run: a record in the Store that
+// is the truth about how far the work is. The Engine advances a run by short
+// ticks: claim the record, look at the world, act, write, release. Any replica
+// may do the next tick; a claim raises the record's epoch, and every write of an
+// older holder is refused (ErrFenced).
+//
+//	            lock held, or plan worse                  cancel / failure
+//	starting ------------------------> failed | superseded
+//	   |                                       .----------------------.
+//	   v                                       |                      v
+//	running --(all steps done)--> done         |   undoing --> cancelled | failed
+//	   |  ^                                    |      ^
+//	   v  | resume                             |      |
+//	 paused -----------------------------------'------'
+//
+// Starting takes the locks of Plan.Locks and plans once more: another digest or
+// a worse fact ends the run as superseded before anything was written.
+//
+// Each change to the outside world is written into the run's journal before it is
+// made (Tick.Record) and settled after it was read back (Tick.Settle). Every ending
+// lists each entry as restored, kept as planned, or left with the reason.
+//
+// Nothing in here knows Slack, Redis, Elasticsearch or AWS.
+package ops
