@@ -1,0 +1,41 @@
+# Twokey. "make" lists what can be made.
+SHELL   := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check integration soak image clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## the sandbox: a Slack-like page, a simulated cluster, nothing else needed
+	go run ./cmd/twokey demo
+
+build: ## bin/twokey, static
+	CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags '$(LDFLAGS)' -o bin/twokey ./cmd/twokey
+
+test: ## all tests that need no outside server, with -race (needs a C compiler: gcc)
+	@command -v gcc >/dev/null || command -v cc >/dev/null || { echo "make test needs a C compiler for Go's race detector (Debian: apt-get install gcc libc6-dev)"; exit 1; }
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
+
+check: build ## vet, staticcheck, gofmt, import rules, and the binary alone in an empty root
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }
+	go vet ./... && go vet -tags integration ./...
+	go run $(STATICCHECK) -tags integration ./...
+	go test -count=1 -run 'TestImport|TestCatalogue' ./cmd/twokey
+	test/emptyroot bin/twokey
+
+integration: SHELL := /bin/bash -o pipefail
+integration: ## the same suites and more on real Redis, Elasticsearch, Chromium and an emulator of AWS
+	go run ./test/with -- go test -tags integration -count=1 -p 1 -timeout 25m -v -run '$(or $(RUN),.)' $(or $(PKG),./...) 2>&1 | test/figures
+
+soak: ## the crash soak for ten minutes, real processes and real Redis
+	go run ./test/with -redis -elasticsearch -- env TWOKEY_SOAK=10m go test -tags integration -count=1 -p 1 -timeout 20m -v -run Soak ./cmd/twokey
+
+image: ## the container image twokey:$(VERSION)
+	docker build --build-arg VERSION=$(VERSION) -t twokey:$(VERSION) .
+
+clean: ## remove what was built
+	rm -rf bin
