@@ -112,6 +112,10 @@ func (t *Tick) Say(format string, args ...any) {
 	t.events = append(t.events, Event{Kind: Milestone, Text: fmt.Sprintf(format, args...)})
 }
 
+// Flush writes the record with what was said and saved so far. The engine does it
+// after each method of a step; a step needs it only to keep notes before it acts.
+func (t *Tick) Flush(ctx context.Context) error { return t.put(ctx) }
+
 func (t *Tick) find(key string) int {
 	return slices.IndexFunc(t.run.Journal, func(c Change) bool { return c.Key == key })
 }
