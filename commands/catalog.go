@@ -1,0 +1,148 @@
+package commands
+
+// Catalog returns every command, in the order help shows them. The slice and what
+// it holds are the caller's own.
+//
+// The kinds of the entries that are not Own are those of the operations and queries
+// in ops/elastic and deploy.
+func Catalog() []Spec { return append(elasticsearch(), append(cloudFormation(), own()...)...) }
+
+// nouns says what the first word of a two-word command is about.
+var nouns = map[string]string{
+	"es":  "Elasticsearch clusters",
+	"cfn": "CloudFormation stacks",
+}
+
+func elasticsearch() []Spec {
+	nodes := Arg{Name: "NODE", Summary: "a node's exact name", Repeat: true}
+	return []Spec{{
+		Path:     []string{"es", "health"},
+		Summary:  "health of the cluster, and what is wrong with it",
+		Examples: []string{"es health", "es health --env staging"},
+		Class:    "R0",
+		Env:      true,
+	}, {
+		Path:     []string{"es", "nodes"},
+		Summary:  "nodes with roles, zone, shards and disk",
+		Examples: []string{"es nodes --env staging"},
+		Class:    "R0",
+		Env:      true,
+	}, {
+		Path:     []string{"es", "shards"},
+		Args:     []Arg{{Name: "NODE", Summary: "a node's exact name"}},
+		Summary:  "shards on one node",
+		Examples: []string{"es shards n3 --env staging"},
+		Class:    "R0",
+		Env:      true,
+	}, {
+		Path: []string{"es", "drain"},
+		Args: []Arg{nodes},
+		Flags: []Flag{
+			{Name: "release", Summary: "readmit the nodes once they are empty: the exclusion is removed at the end"},
+			{Name: "decommission", Summary: "the nodes leave for good: master-eligible ones lose their vote too"},
+		},
+		Summary: "move all shards off nodes",
+		Detail: []string{
+			"Excludes the nodes from shard allocation and waits until they hold no shard.",
+			"The exclusion stays afterwards, so that nothing moves back, until es undrain; with --release it is removed at the end.",
+			"Cancelling removes the exclusion this run added and nobody else's.",
+		},
+		Examples: []string{
+			"es drain n3 --env staging",
+			"es drain n3 n4 --env staging --release",
+			"es drain n3 --env staging --decommission",
+		},
+		Class: "R2",
+		Env:   true,
+	}, {
+		Path:     []string{"es", "undrain"},
+		Args:     []Arg{nodes},
+		Summary:  "let nodes hold shards again",
+		Detail:   []string{"Removes the nodes' names from the allocation exclusion; other exclusions stay as they are."},
+		Examples: []string{"es undrain n3 --env staging"},
+		Class:    "R1",
+		Env:      true,
+	}}
+}
+
+func cloudFormation() []Spec {
+	stack := []Arg{{Name: "STACK", Summary: "a stack's name or ARN"}}
+	return []Spec{{
+		Path:     []string{"cfn", "describe"},
+		Args:     stack,
+		Summary:  "a stack's status, outputs, parameters, tags and protection",
+		Detail:   []string{"Secret parameters are masked."},
+		Examples: []string{"cfn describe web --env staging"},
+		Class:    "R0",
+		Env:      true,
+	}, {
+		Path:     []string{"cfn", "events"},
+		Args:     stack,
+		Summary:  "what happened to a stack lately, and what failed first",
+		Examples: []string{"cfn events web --env staging"},
+		Class:    "R0",
+		Env:      true,
+	}}
+}
+
+func own() []Spec {
+	id := Arg{Name: "ID", Summary: "a request's id, or any ending of it of 5 or more characters"}
+	why := Arg{Name: "WHY", Summary: "the reason, shown in the thread", Optional: true, Rest: true}
+	return []Spec{{
+		Path:     []string{"list"},
+		Summary:  "open requests and runs",
+		Examples: []string{"list"},
+		Own:      true,
+	}, {
+		Path:     []string{"show"},
+		Args:     []Arg{id},
+		Summary:  "one request or run: plan, votes, steps, changes",
+		Examples: []string{"show 7Q2MK"},
+		Own:      true,
+	}, {
+		Path:     []string{"approve"},
+		Args:     []Arg{id},
+		Summary:  "agree to another person's request",
+		Detail:   []string{"Nobody approves their own request."},
+		Examples: []string{"approve 7Q2MK"},
+		Own:      true,
+	}, {
+		Path:     []string{"decline"},
+		Args:     []Arg{id, why},
+		Summary:  "end another person's request before it starts",
+		Examples: []string{"decline 7Q2MK", "decline 7Q2MK not during the sale"},
+		Own:      true,
+	}, {
+		Path:     []string{"cancel"},
+		Args:     []Arg{id, why},
+		Summary:  "withdraw a request, or stop a run and undo its changes",
+		Detail:   []string{"For the requester and for approvers."},
+		Examples: []string{"cancel 7Q2MK", "cancel 7Q2MK wrong node"},
+		Own:      true,
+	}, {
+		Path:     []string{"pause"},
+		Args:     []Arg{id},
+		Summary:  "make a run wait; its changes stay",
+		Detail:   []string{"For the requester and for approvers."},
+		Examples: []string{"pause 7Q2MK"},
+		Own:      true,
+	}, {
+		Path:     []string{"resume"},
+		Args:     []Arg{id},
+		Summary:  "let a paused run go on",
+		Detail:   []string{"For the requester and for approvers."},
+		Examples: []string{"resume 7Q2MK"},
+		Own:      true,
+	}, {
+		Path:     []string{"env"},
+		Summary:  "environments, and which one is meant without --env",
+		Examples: []string{"env"},
+		Own:      true,
+	}, {
+		Path:     []string{"help"},
+		Args:     []Arg{{Name: "COMMAND", Summary: "a command or the first word of several", Optional: true, Repeat: true}},
+		Summary:  "all commands, or one of them",
+		Examples: []string{"help", "help es", "help es drain"},
+		Own:      true,
+	}}
+}

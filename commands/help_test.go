@@ -1,0 +1,109 @@
+package commands
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestHelpCommand(t *testing.T) {
+	want := Page{
+		Title: "es undrain: let nodes hold shards again (R1)",
+		Usage: "/ops es undrain NODE… [--env NAME]",
+		Text: []string{
+			"Removes the nodes' names from the allocation exclusion; other exclusions stay as they are.",
+			classes["R1"],
+		},
+		Rows: []Row{
+			{"NODE…", "a node's exact name"},
+			{"--env NAME", "the environment: prod, staging, india; without it staging"},
+		},
+		Examples: []string{"/ops es undrain n3 --env staging"},
+	}
+	for _, words := range [][]string{{"es", "undrain"}, {"ES", "Undrain"}, {"/ops", "es", "undrain"}, {"es", "undrain", "n3"}} {
+		got, err := Help(words, vocabulary)
+		if err != nil {
+			t.Errorf("Help(%q): %v", words, err)
+		} else if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("Help(%q) (-want +got):\n%s", words, d)
+		}
+	}
+}
+
+func TestHelpGroup(t *testing.T) {
+	want := Page{
+		Title: "cfn: CloudFormation stacks",
+		Usage: "/ops cfn COMMAND",
+		Text: []string{
+			"Environments: prod, staging, india; without --env it is staging.",
+			"/ops help cfn describe explains one of them.",
+		},
+		Rows: []Row{
+			{"cfn describe STACK", "a stack's status, outputs, parameters, tags and protection (R0)"},
+			{"cfn events STACK", "what happened to a stack lately, and what failed first (R0)"},
+		},
+		Examples: []string{"/ops cfn describe web --env staging", "/ops cfn events web --env staging"},
+	}
+	got, err := Help([]string{"cfn"}, vocabulary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// Help of every level names every command and flag, and its examples can be typed.
+func TestHelpIsComplete(t *testing.T) {
+	all, err := Help(nil, vocabulary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Rows) != len(Catalog()) {
+		t.Errorf("%d rows for %d commands", len(all.Rows), len(Catalog()))
+	}
+	pages := []Page{all}
+	for _, s := range Catalog() {
+		for n := 1; n <= len(s.Path); n++ {
+			p, err := Help(s.Path[:n], vocabulary)
+			if err != nil {
+				t.Fatalf("Help(%q): %v", s.Path[:n], err)
+			}
+			pages = append(pages, p)
+		}
+		p := pages[len(pages)-1]
+		for _, f := range s.Flags {
+			if !strings.Contains(p.Usage, "[--"+f.Name) || !slices.Contains(p.Rows, Row{flagForm(f), f.Summary}) {
+				t.Errorf("help of %s does not explain --%s: %+v", s.Kind(), f.Name, p)
+			}
+		}
+	}
+	for _, p := range pages {
+		for _, e := range p.Examples {
+			if _, err := Parse(e, vocabulary); err != nil {
+				t.Errorf("%s: example %q: %v", p.Title, e, err)
+			}
+		}
+	}
+}
+
+func TestHelpUnknown(t *testing.T) {
+	tests := []struct{ words, what, next string }{
+		{"drain", `there is no command "drain"`, "Did you mean /ops es drain? /ops help lists all commands."},
+		{"es drian", `there is no command "es drian"`, "Did you mean /ops es drain? /ops help lists all commands."},
+		{"zzz", `there is no command "zzz"`, "/ops help lists all commands."},
+	}
+	for _, tt := range tests {
+		_, err := Help(strings.Fields(tt.words), vocabulary)
+		var usage *UsageError
+		if !errors.As(err, &usage) {
+			t.Fatalf("Help(%q): %v, want a *UsageError", tt.words, err)
+		}
+		if want := (UsageError{tt.what, tt.next}); *usage != want {
+			t.Errorf("Help(%q): %+v\nwant %+v", tt.words, *usage, want)
+		}
+	}
+}
