@@ -50,12 +50,16 @@ type Run struct {
 	// Was is the state to return to from Paused.
 	Was State `json:"was,omitempty"`
 	// Outcome is the ending being undone towards: FailedRun or Cancelled.
-	Outcome State `json:"outcome,omitempty"`
+	// OutcomeReason and OutcomeBy are its Reason and By, kept over a pause of the undo.
+	Outcome       State  `json:"outcome,omitempty"`
+	OutcomeReason string `json:"outcome_reason,omitempty"`
+	OutcomeBy     string `json:"outcome_by,omitempty"`
 	// Fresh is the plan made at start when it superseded the approved one, and
 	// Changed what was different, for people.
 	Fresh   *Plan    `json:"fresh,omitempty"`
 	Changed []string `json:"changed,omitempty"`
-	// Errors counts polls in a row that failed; LastError is the latest, for people.
+	// Errors counts calls in a row that failed: polls, starts, undos, and the planning
+	// at the start. LastError is the latest, for people.
 	Errors    int    `json:"errors,omitempty"`
 	LastError string `json:"last_error,omitempty"`
 
@@ -75,7 +79,7 @@ type Event struct {
 	Seq  int64     `json:"seq"`
 	At   time.Time `json:"at"`
 	Kind EventKind `json:"kind"`
-	Text string    `json:"text"` // one or more plain sentences
+	Text string    `json:"text"` // plain sentences or lines; people stand as <@ID>
 }
 
 // EventKind says how an event is shown.

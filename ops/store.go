@@ -9,8 +9,8 @@ import (
 // suite it passes. Every write is one atomic script; a write repeated after a lost
 // reply has the effect and the answer of the first. Time is the store's own clock.
 type Store interface {
-	// Create stores a new run in state Starting with a wake due at once. It reports
-	// false, and changes nothing, if the id exists.
+	// Create stores a new run in state Starting with a wake due at once, by a task
+	// that has the run's id. It reports false, and changes nothing, if the id exists.
 	Create(ctx context.Context, r Run) (bool, error)
 	// Get returns a run, or ErrNotFound.
 	Get(ctx context.Context, id string) (Run, error)
@@ -26,8 +26,9 @@ type Store interface {
 	// current one.
 	Claim(ctx context.Context, id, task string, ttl time.Duration) (Claim, Run, error)
 	// Flag asks the next tick to pause, resume or cancel, and makes the run due at
-	// once. ErrNotFound, ErrEnded. by is a user id. It holds across crashes.
-	Flag(ctx context.Context, id string, f Flag, by string) error
+	// once, by the task returned. ErrNotFound, ErrEnded. by is a user id. It holds
+	// across crashes.
+	Flag(ctx context.Context, id string, f Flag, by string) (Wake, error)
 
 	// Overdue renews the task id of every run whose wake is older than grace and
 	// which nobody holds, and returns them, to be dispatched again.
@@ -51,14 +52,17 @@ type Claim interface {
 	// it before every change to the outside.
 	Fence(ctx context.Context) (Flag, string, error)
 	// Put writes the record and appends events (their Seq and At are set by the
-	// store), atomically. An ended run loses its wake and its locks.
+	// store), atomically, and raises r.Rev. An ended run loses its wake, its locks and
+	// the claim.
 	Put(ctx context.Context, r *Run, events []Event) error
-	// ClearFlag forgets the flag after it was obeyed, with the same write as Put.
+	// PutAndClear is a Put that also forgets the flag that was obeyed, unless another
+	// has replaced it meanwhile.
 	PutAndClear(ctx context.Context, r *Run, events []Event, f Flag) error
 	// Lock takes all resources for the run or none; a *HeldError names the holder.
 	Lock(ctx context.Context, resources []string, title, by string) error
-	// Release gives the claim back and sets the next wake.
-	Release(ctx context.Context, wake time.Duration) error
+	// Release gives the claim back and sets the next wake. It returns the wait until
+	// then: zero instead of wake if a flag came in meanwhile.
+	Release(ctx context.Context, wake time.Duration) (time.Duration, error)
 }
 
 // Flag is a person's wish, kept in the record until a tick obeys it. Cancel

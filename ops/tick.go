@@ -42,8 +42,10 @@ func (t *Tick) Fence(ctx context.Context) error {
 
 // Record writes into the journal that a value is about to be changed, before it
 // is. A second Record of the same Key keeps the first Before (that is what undo
-// must put back), takes the new Intended, and is intended again.
+// must put back), takes the new Intended, and is intended again. If Record fails, the
+// value must not be changed, and the journal is as before.
 func (t *Tick) Record(ctx context.Context, c Change) error {
+	before := slices.Clone(t.run.Journal)
 	c.Step, c.State, c.After, c.Reason = t.step, Intended, nil, ""
 	if i := t.find(c.Key); i >= 0 {
 		c.Before, c.Step = t.run.Journal[i].Before, t.run.Journal[i].Step
@@ -51,7 +53,11 @@ func (t *Tick) Record(ctx context.Context, c Change) error {
 	} else {
 		t.run.Journal = append(t.run.Journal, c)
 	}
-	return t.put(ctx)
+	if err := t.put(ctx); err != nil {
+		t.run.Journal = before
+		return err
+	}
+	return nil
 }
 
 // Settle writes what became of a recorded change: its state, the value read back,

@@ -268,8 +268,8 @@ func (c claim) Lock(ctx context.Context, _ []string, _, _ string) error {
 	return errors.Join(ctx.Err(), c.usable())
 }
 
-func (c claim) Release(ctx context.Context, _ time.Duration) error {
+func (c claim) Release(ctx context.Context, wake time.Duration) (time.Duration, error) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
-	return errors.Join(ctx.Err(), c.usable())
+	return wake, errors.Join(ctx.Err(), c.usable())
 }

@@ -1,0 +1,122 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// end ends the run with its one Ending, in the write that ends it.
+func (t *turn) end(ctx context.Context, s State) error { return t.endClearing(ctx, s, NoFlag) }
+
+func (t *turn) endClearing(ctx context.Context, s State, f Flag) error {
+	r := t.run
+	settled := settle(r.Journal)
+	if s == Succeeded && !settled {
+		s, r.Reason = FailedRun, "finished, but left changes behind"
+	}
+	r.State, r.EndedAt = s, time.Now().UTC()
+	t.say(Ending, "%s", ending(r))
+	return t.write(ctx, f)
+}
+
+// unread is the reason of an entry of which nobody knows whether it was written.
+const unread = "perhaps written, not read back"
+
+// settle gives every entry one of its three ends and reports whether all are restored
+// or kept, which is what a success needs. An entry that no step settled is left, and
+// says so: it is never passed over.
+func settle(journal []Change) bool {
+	ok := true
+	for i := range journal {
+		c := &journal[i]
+		switch c.State {
+		case Restored, Kept:
+			continue
+		case Written:
+			c.State, c.Reason = Left, "still written"
+		case Intended:
+			c.State, c.Reason = Left, unread
+		}
+		ok = false
+	}
+	return ok
+}
+
+// ending says how the run ended and what became of each change, a line each, in the
+// order they were made.
+func ending(r *Run) string {
+	var b strings.Builder
+	title := trim(r.Plan.Title)
+	started := !r.StartedAt.IsZero()
+	switch r.State {
+	case Succeeded:
+		b.WriteString("Done: " + title)
+		if r.Status.Headline != "" {
+			b.WriteString(": " + trim(r.Status.Headline))
+		}
+		b.WriteString(".")
+	case Superseded:
+		fmt.Fprintf(&b, "Not started: %s. Since it was approved this has changed: %s.", title, trim(r.Reason))
+	case Cancelled:
+		fmt.Fprintf(&b, "Cancelled by <@%s>: %s.", r.By, title)
+	case FailedRun:
+		if started {
+			fmt.Fprintf(&b, "Failed: %s: %s.", title, trim(r.Reason))
+		} else {
+			fmt.Fprintf(&b, "Not started: %s: %s.", title, trim(r.Reason))
+		}
+	}
+	if len(r.Journal) == 0 && r.State != Succeeded {
+		b.WriteString(" Nothing was changed.")
+	}
+	for _, c := range r.Journal {
+		b.WriteString("\n• " + line(c))
+	}
+	return b.String()
+}
+
+// line says what became of one change.
+func line(c Change) string {
+	name := c.Setting
+	if c.Scope != "" {
+		name += " (" + c.Scope + ")"
+	}
+	if c.Resource != "" {
+		name = c.Resource + ": " + name
+	}
+	switch c.State {
+	case Restored:
+		now := c.After
+		if now == nil {
+			now = c.Before
+		}
+		return fmt.Sprintf("%s restored: %s%s", name, value(now), because(c.Reason))
+	case Kept:
+		return fmt.Sprintf("%s kept as planned: %s, was %s%s", name, value(c.After), value(c.Before), because(c.Reason))
+	default:
+		now := c.After
+		if c.Reason == unread {
+			now = c.Intended
+		}
+		return fmt.Sprintf("%s left: %s, was %s%s", name, value(now), value(c.Before), because(c.Reason))
+	}
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + trim(reason) + ")"
+}
+
+func value(v *string) string {
+	if v == nil {
+		return "unset"
+	}
+	return fmt.Sprintf("%q", *v)
+}
+
+// trim takes the full stop off a sentence that goes into another.
+func trim(s string) string { return strings.TrimSuffix(strings.TrimSpace(s), ".") }
