@@ -4,8 +4,13 @@
 //	            quorum                launched
 //	pending -------------> approved ------------> launched
 //	   |  ^                  |  |
-//	   |  '--vote withdrawn--'  '--cancelled, declined--.
-//	   '----declined, expired, cancelled, superseded----'--> ended
+//	   |  '--vote withdrawn--'  '--cancelled, declined, superseded--.
+//	   '----declined, expired, cancelled, superseded----------------'--> ended
+//
+// An approved request is marked Launching, in the store, before its Launcher is
+// first called. From then on nothing leads back: votes, withdrawals and cancelling
+// answer ErrLaunched, because a run may exist. A crash between mark and launch
+// makes the sweeper launch it again, so the Launcher must be idempotent by id.
 //
 // Apply is that picture as a pure function. Service adds the store, the check of
 // who may vote (asked of the Directory at that moment), expiry and relaunch. It

@@ -1,6 +1,12 @@
 package approvals
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Policy says who must agree to what, by environment.
 type Policy struct {
@@ -35,4 +41,78 @@ type Person struct {
 	Bot         bool
 	Deactivated bool
 	Guest       bool // restricted or ultra-restricted
+}
+
+// DefaultExpires is how long a request waits where the policy does not say.
+const DefaultExpires = time.Hour
+
+// defaultQuorum is the approvals each class needs where the policy does not say.
+// Classes that are not here cannot be requested: R0 needs nobody.
+var defaultQuorum = map[string]int{"R1": 1, "R2": 1, "R3": 2}
+
+// Rule resolves the policy for a request of this class ("R1" to "R3"). A quorum of
+// zero or less, and an expiry of zero or less, mean the default. The error is a
+// *RefusedError for an unknown environment.
+func (p Policy) Rule(env, class string) (Rule, error) {
+	least, ok := defaultQuorum[class]
+	if !ok {
+		return Rule{}, fmt.Errorf("nobody is asked about risk class %q: want R1, R2 or R3", class)
+	}
+	e, ok := p.Environments[env]
+	if !ok {
+		return Rule{}, p.unknown()
+	}
+	r := Rule{Quorum: e.Quorum[class], Groups: e.Groups, Users: e.Users, Expires: e.Expires}
+	if r.Quorum <= 0 {
+		r.Quorum = least
+	}
+	if r.Expires <= 0 {
+		r.Expires = DefaultExpires
+	}
+	return r, nil
+}
+
+// MayType returns nil if commands for the environment may be typed in the channel,
+// else a refusal that names the right channels. A DM is a channel like others: where
+// channels are named, it is not among them.
+func (p Policy) MayType(env, channel string) *RefusedError {
+	e, ok := p.Environments[env]
+	if !ok {
+		return p.unknown()
+	}
+	if len(e.Channels) == 0 || slices.Contains(e.Channels, channel) {
+		return nil
+	}
+	there := list(mentions("<#", e.Channels), "or")
+	return &RefusedError{
+		Why:  fmt.Sprintf("commands for %s may not be typed here", env),
+		Next: fmt.Sprintf("Type it in %s.", there),
+	}
+}
+
+// unknown does not repeat the name: it may be what a person typed.
+func (p Policy) unknown() *RefusedError {
+	names := slices.Sorted(maps.Keys(p.Environments))
+	e := &RefusedError{Why: "that environment is not in the configuration"}
+	if len(names) > 0 {
+		e.Next = fmt.Sprintf("Known: %s.", strings.Join(names, ", "))
+	}
+	return e
+}
+
+// mentions makes Slack's tokens of ids: "<@", "<#" or "<!subteam^" before each.
+func mentions(open string, ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = open + id + ">"
+	}
+	return out
+}
+
+// list joins words as people write them: "a, b or c".
+func list(words []string, last string) string {
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " " + last + " " + words[n-1]
+	}
+	return strings.Join(words, "")
 }

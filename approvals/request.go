@@ -28,6 +28,7 @@ type Request struct {
 	Title       string `json:"title"`
 	Digest      string `json:"digest"`
 	// Sealed is the plan, opaque here: what the Launcher launches and the card shows.
+	// It comes back from the store as the same JSON value, perhaps spelled otherwise.
 	Sealed    json.RawMessage `json:"sealed"`
 	Requester string          `json:"requester"` // user id
 	Rule      Rule            `json:"rule"`      // the policy when it was asked
@@ -39,6 +40,8 @@ type Request struct {
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 	DecidedAt time.Time `json:"decided_at,omitzero"`
+	// Launching, on an approved request: Launch may have been called. It stays set.
+	Launching bool `json:"launching,omitempty"`
 
 	Supersedes   string `json:"supersedes,omitempty"` // the run this one replaces
 	SupersededBy string `json:"superseded_by,omitempty"`

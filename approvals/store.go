@@ -64,13 +64,32 @@ func (e *AmbiguousError) Error() string {
 }
 
 // RefusedError says why a person may not do this, to be told to them alone.
+//
+// Why and Next are plain text in which only the tokens <@U…>, <#C…> and
+// <!subteam^S…> are mentions, made here of ids from configuration and requests:
+// who shows them escapes everything else. No text of a person is ever part of them.
 type RefusedError struct {
-	Why  string // "you asked for this run; somebody else must approve it"
-	Next string // what to do; may be empty
+	Why   string // "you asked for this run; somebody else must approve it"
+	Next  string // what to do; may be empty
+	Cause error  // what errors.Is and As see further; may be nil
 }
 
 func (e *RefusedError) Error() string  { return e.Why }
 func (e *RefusedError) Advice() string { return e.Next }
+func (e *RefusedError) Unwrap() error  { return e.Cause }
 
-// ErrLaunched says the request has become a run.
+// ErrLaunched says the request has become a run, or is about to.
 var ErrLaunched = errors.New("the request is launched")
+
+// EndedError says the request ended before it was launched.
+type EndedError struct {
+	State State
+	By    string // user id of who declined or cancelled; else empty
+}
+
+func (e *EndedError) Error() string {
+	if e.By == "" {
+		return fmt.Sprintf("the request is %s", e.State)
+	}
+	return fmt.Sprintf("the request was %s by <@%s>", e.State, e.By)
+}
