@@ -60,9 +60,9 @@ func (b *Inbox) Accept(ctx context.Context, i bot.Item) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("accept %s: %w", i.Key, err)
 		}
-		// Redis answered before this line, so its clock is at or past t now: until
-		// latest there is at most as long as until the deadline.
-		latest = max(1, t.Add(time.Until(deadline)).UnixMilli())
+		// Redis' clock is at or past t by now, so latest comes before the deadline.
+		// The tenth is for the reply: what was stored should be known to be.
+		latest = max(1, t.Add(time.Until(deadline)*9/10).UnixMilli())
 	}
 	i.Tries = 0 // counted by Take
 	body, err := json.Marshal(i)
