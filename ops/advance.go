@@ -87,12 +87,12 @@ type turn struct {
 // advance moves the run as far as it gets without waiting and returns the wait. An
 // error ends the tick: ErrFenced, the store's, or the context's.
 func (t *turn) advance(ctx context.Context) (time.Duration, error) {
-	for {
+	for !t.run.State.Ended() {
 		if err := t.obey(ctx); err != nil {
 			return 0, err
 		}
 		if t.run.State.Ended() {
-			return 0, nil
+			break
 		}
 		if t.run.State == Paused {
 			return pausedWait, nil
@@ -114,6 +114,7 @@ func (t *turn) advance(ctx context.Context) (time.Duration, error) {
 			return wait, err
 		}
 	}
+	return 0, nil
 }
 
 // forward polls the current step and starts it if need be. A wait of zero means that
@@ -159,7 +160,7 @@ func (t *turn) forward(ctx context.Context) (time.Duration, error) {
 		if r.Step+1 == len(r.Plan.Steps) {
 			return 0, t.end(ctx, Succeeded)
 		}
-		r.Step, r.Begun, r.Attempt = r.Step+1, false, 0
+		r.Step, r.Begun = r.Step+1, false
 		return 0, t.put(ctx)
 	case Failed:
 		return 0, t.turnBack(ctx, FailedRun, p.Reason, "", NoFlag)
