@@ -1,7 +1,6 @@
 package approvals_test
 
 import (
-
 	"context"
 	"errors"
 	"fmt"

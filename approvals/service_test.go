@@ -8,12 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
 
 	"twokey/approvals"
-	"twokey/approvals/approvalsredis"
 	"twokey/approvals/approvalstest"
 )
 
