@@ -1,0 +1,280 @@
+package bot
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"twokey/approvals"
+	"twokey/ops"
+)
+
+// card is all that a request's card shows. It is a function of the two records and of
+// nothing else, so that rendering them again gives the same bytes.
+type card struct {
+	request approvals.Request
+	plan    ops.Plan
+	run     *ops.Run // nil: none yet
+	// successor links to the card of the request that replaces this one; empty: its id
+	// alone is shown.
+	successor string
+	command   string // what people type to talk to the bot: "/ops"
+	quorum    int    // approvals needed now, if more than the request's rule says
+	brief     bool   // something else follows in the same message: long lists are cut earlier
+}
+
+// need is how many approvals the request needs.
+func (c card) need() int { return max(1, c.request.Rule.Quorum, c.quorum) }
+
+// planOf reads the plan a request carries.
+func planOf(r approvals.Request) (ops.Plan, error) {
+	var p ops.Plan
+	if err := json.Unmarshal(r.Sealed, &p); err != nil {
+		return ops.Plan{}, fmt.Errorf("plan of request %s: %w", r.ID, err)
+	}
+	return p, nil
+}
+
+// render draws the card. While votes are wanted it has the two buttons.
+//
+// Mentions: the open card names the groups and people who may approve, and is the only
+// post that does, once. Slack notifies on the post, not on edits, and being asked is
+// what approvers want to be told of. Nothing else the bot posts mentions a group.
+func (c card) render() (text string, blocks []slack.Block) {
+	r, p := c.request, c.plan
+	var l layout
+	head := fmt.Sprintf("*%s* · %s", clip(escape(r.Title), 300), escape(r.Class))
+	if p.Effect != "" {
+		head += "\n" + clip(escape(p.Effect), 400)
+	}
+	head += fmt.Sprintf("\nAsked by %s for %s.", user(r.Requester), escape(r.Environment))
+	if r.Supersedes != "" {
+		head += fmt.Sprintf(" Replaces %s, which had to be asked again.", code(short(r.Supersedes)))
+	}
+	l.section(head)
+	// The shares below and the rest of the card sum to less than maxSummed, so what
+	// people decide by is always there: their lists are cut, never dropped.
+	share := 1
+	if c.brief {
+		share = 2
+	}
+	l.section(bullets("Mind", p.Warnings, 1000/share))
+	l.section(row("Targets", p.Targets, 1000/share))
+	l.section(bullets("Parameters", c.params(), 600/share))
+	l.section(bullets("Read from the system", shown(p.Shown), 1200/share))
+	l.section(numbered("Steps", titles(p.Steps), 1600/share))
+	l.section(bullets("If it is cancelled or fails", p.Undo, 700/share))
+	l.section(bullets("Success leaves changed, on purpose", p.Keeps, 500/share))
+	estimate := "*Estimate* " + spans(p.Estimate.Low, p.Estimate.High)
+	if p.Estimate.Basis != "" {
+		estimate += " (" + clip(escape(p.Estimate.Basis), 200) + ")"
+	}
+	l.section(estimate)
+	l.section(c.votes())
+	l.section(c.outcome())
+	l.context(fmt.Sprintf("request %s · digest %s", code(r.ID), code(r.Digest[:min(12, len(r.Digest))])))
+	if r.State == approvals.Pending {
+		l.add(c.buttons())
+	}
+	return c.text(), l.done()
+}
+
+// text says the card in one line, for notifications and where blocks cannot be shown.
+func (c card) text() string {
+	r := c.request
+	what := fmt.Sprintf("%s (%s)", clip(escape(r.Title), 300), escape(r.Class))
+	if r.State == approvals.Pending {
+		return fmt.Sprintf("%s asks: %s. To vote, react to it, or type %s or %s.", user(r.Requester), what,
+			c.typed("approve"), c.typed("decline"))
+	}
+	return what + ": " + c.outcome()
+}
+
+// params lists the resolved parameters and the flags: what the digest covers beside
+// targets and steps.
+func (c card) params() []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(c.plan.Params)) {
+		out = append(out, k+" = "+c.plan.Params[k])
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.plan.Call.Flags)) {
+		out = append(out, "--"+k+" "+c.plan.Call.Flags[k])
+	}
+	return out
+}
+
+func shown(facts []ops.Line) []string {
+	out := make([]string, len(facts))
+	for i, f := range facts {
+		out[i] = f.Label + ": " + f.Text
+	}
+	return out
+}
+
+func titles(steps []ops.StepRef) []string {
+	out := make([]string, len(steps))
+	for i, s := range steps {
+		out[i] = s.Title
+	}
+	return out
+}
+
+// votes says who may approve, how many must, who did, and until when.
+func (c card) votes() string {
+	r := c.request
+	quorum := c.need()
+	var out []string
+	if r.State == approvals.Pending {
+		need := fmt.Sprintf("*Needs %d %s* by %s, but not by %s.", quorum, plural(quorum, "approval", "approvals"), approvers(r.Rule), user(r.Requester))
+		out = append(out, need+" Expires "+date(r.ExpiresAt)+".")
+	}
+	for i, v := range r.Votes {
+		if i == 8 {
+			out = append(out, fmt.Sprintf("… and %d more votes", len(r.Votes)-i))
+			break
+		}
+		did := ":white_check_mark: approved by "
+		if !v.Approve {
+			did = ":x: declined by "
+		}
+		line := did + user(v.Voter) + " " + date(v.At)
+		if v.Reason != "" {
+			line += ": " + clip(escape(v.Reason), 60)
+		}
+		out = append(out, line)
+	}
+	if r.State == approvals.Pending && quorum > 1 {
+		out = append(out, fmt.Sprintf("%d of %d", len(r.Approvals()), quorum))
+	}
+	return strings.Join(out, "\n")
+}
+
+// approvers lists who may approve, at most 20 of them.
+func approvers(rule approvals.Rule) string {
+	var names []string
+	for _, g := range rule.Groups {
+		names = append(names, group(g))
+	}
+	for _, u := range rule.Users {
+		names = append(names, user(u))
+	}
+	if len(names) == 0 {
+		return "nobody: the configuration names no approvers"
+	}
+	if n := len(names) - 20; n > 0 {
+		names = append(names[:20], fmt.Sprintf("%d more", n))
+	}
+	return join(names, "or")
+}
+
+// outcome says where the request, and then its run, stands. Empty while it waits.
+func (c card) outcome() string {
+	r := c.request
+	because := ""
+	if r.Reason != "" {
+		because = ": " + clip(escape(r.Reason), 400)
+	}
+	switch r.State {
+	case approvals.Pending:
+		return ""
+	case approvals.Declined:
+		return fmt.Sprintf(":no_entry: *Declined* by %s%s", user(r.By), because)
+	case approvals.Expired:
+		return fmt.Sprintf(":hourglass: *Expired* %s: it had %d of %d approvals. Nothing was started.",
+			date(r.ExpiresAt), len(r.Approvals()), c.need())
+	case approvals.Cancelled:
+		return fmt.Sprintf(":no_entry: *Cancelled* by %s%s. Nothing was started.", user(r.By), strings.TrimSuffix(because, "."))
+	case approvals.Superseded:
+		return c.superseded("Nothing was started.")
+	}
+	if c.run == nil {
+		return ":white_check_mark: *Approved*, starting."
+	}
+	return c.ran(*c.run)
+}
+
+// ran says where the run stands.
+func (c card) ran(run ops.Run) string {
+	reason := ""
+	if run.Reason != "" {
+		reason = ": " + clip(escape(run.Reason), 400)
+	}
+	switch run.State {
+	case ops.Starting:
+		return ":white_check_mark: *Approved*, starting."
+	case ops.Running:
+		return ":arrow_forward: *Running* since " + date(run.StartedAt) + "."
+	case ops.Paused:
+		return fmt.Sprintf(":double_vertical_bar: *Paused*%s%s\n%s", by(run.By), reason, c.resumeOrCancel())
+	case ops.Undoing:
+		return fmt.Sprintf(":leftwards_arrow_with_hook: *Undoing*%s", reason)
+	case ops.Succeeded:
+		return ":white_check_mark: *Done* " + date(run.EndedAt) + "."
+	case ops.FailedRun:
+		return fmt.Sprintf(":x: *Failed* %s%s", date(run.EndedAt), reason)
+	case ops.Cancelled:
+		return fmt.Sprintf(":no_entry: *Cancelled*%s %s%s", by(run.By), date(run.EndedAt), reason)
+	case ops.Superseded:
+		return c.superseded(bullets("Changed since it was approved", run.Changed, 600))
+	}
+	return escape(string(run.State)) + reason
+}
+
+func (c card) superseded(more string) string {
+	s := ":arrows_counterclockwise: *Superseded* before any change"
+	if next := c.request.SupersededBy; next != "" {
+		s += ": asked again as " + code(short(next))
+	}
+	if c.successor != "" {
+		s += fmt.Sprintf(" (<%s|its card>)", c.successor)
+	}
+	s += "."
+	if more != "" {
+		s += "\n" + more
+	}
+	return s
+}
+
+// resumeOrCancel says what to type about a paused run.
+func (c card) resumeOrCancel() string {
+	return fmt.Sprintf("To go on type %s, to stop and undo it %s.", c.typed("resume"), c.typed("cancel"))
+}
+
+// typed is a command about this request, as people type it.
+func (c card) typed(verb string) string {
+	return typed(c.command, verb, c.request.ID)
+}
+
+func typed(command, verb, id string) string {
+	return code(strings.TrimSpace(command + " " + verb + " " + short(id)))
+}
+
+func by(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " by " + user(id)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// buttons are the two a card has. Their value names the digest, so a click counts
+// for what its card showed.
+func (c card) buttons() slack.Block {
+	value := c.request.ID + ":" + c.request.Digest
+	button := func(action, label string, style slack.Style) *slack.ButtonBlockElement {
+		b := slack.NewButtonBlockElement(action, value, slack.NewTextBlockObject(slack.PlainTextType, label, false, false))
+		b.Style = style
+		return b
+	}
+	return slack.NewActionBlock("votes", button(actionApprove, "Approve", slack.StylePrimary), button(actionDecline, "Decline", slack.StyleDanger))
+}
