@@ -162,8 +162,17 @@ func (s *Snapshot) Ephemerals(user string) []Ephemeral {
 // Calls returns the log of API calls so far.
 func (s *Snapshot) Calls() []Call { return slices.Clone(s.w.calls) }
 
-// Sockets returns how many Socket Mode connections are open.
-func (s *Snapshot) Sockets() int { return len(s.w.sockets) }
+// Sockets returns how many Socket Mode connections can carry an envelope: open, not
+// frozen, not told to disconnect.
+func (s *Snapshot) Sockets() int {
+	n := 0
+	for _, k := range s.w.sockets {
+		if !k.leaving && !k.frozen {
+			n++
+		}
+	}
+	return n
+}
 
 func (w *Workspace) visible(channel string, keep func(*Message) bool) []Message {
 	var ms []Message

@@ -2,8 +2,10 @@ package slacksim_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,4 +137,24 @@ func slackError(err error) string {
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
+}
+
+// form calls a method with exactly these arguments and returns Slack's error word and
+// its explanations.
+func (w *world) form(t *testing.T, method string, args url.Values) (word string, messages []string) {
+	t.Helper()
+	args.Set("token", w.Options().BotToken)
+	resp, err := w.http.PostForm(w.URL()+"/api/"+method, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var got struct {
+		Error string
+		Meta  struct{ Messages []string } `json:"response_metadata"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	return got.Error, got.Meta.Messages
 }

@@ -256,6 +256,7 @@ func (w *Workspace) KillSockets() {
 	for _, s := range w.sockets {
 		s.conn.Close()
 	}
+	w.sockets = nil
 }
 
 // FreezeSockets makes every present connection a silent dead one: open, but nothing
