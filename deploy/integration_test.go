@@ -4,6 +4,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,8 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-// Runs against an emulator at AWS_ENDPOINT_URL, with the credentials of the
-// environment: `go test -tags integration ./deploy`. Works in a region of its own.
+// region is one of its own, so that the emulator may serve other tests too.
 const region = "eu-north-1"
 
 const template = `
@@ -70,9 +70,18 @@ func (w whole) Do(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// TestEmulator runs against the emulator at TWOKEY_TEST_AWS, or else AWS_ENDPOINT_URL.
+// Credentials of the environment are never used, wherever its settings lead.
 func TestEmulator(t *testing.T) {
-	if os.Getenv("AWS_ENDPOINT_URL") == "" {
-		t.Skip("AWS_ENDPOINT_URL is not set")
+	url := cmp.Or(os.Getenv("TWOKEY_TEST_AWS"), os.Getenv("AWS_ENDPOINT_URL"))
+	if url == "" {
+		t.Skip("neither TWOKEY_TEST_AWS nor AWS_ENDPOINT_URL is set")
+	}
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_CLOUDFORMATION": "", "AWS_ENDPOINT_URL_STS": "",
+		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
+	} {
+		t.Setenv(name, value)
 	}
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion(region))
 	if err != nil {
