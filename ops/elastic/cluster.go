@@ -1,0 +1,187 @@
+package elastic
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/elastic/go-elasticsearch/v8"
+)
+
+// Limits of one call. A step's method has 10 s, so everything ends before.
+const (
+	readLimit  = 8 * time.Second // one read with its repetitions
+	tryLimit   = 3 * time.Second // its first try, where there is another node to ask
+	writeLimit = 6 * time.Second
+	maxBody    = 64 << 20 // bytes of one answer
+)
+
+// Cluster is the Elasticsearch cluster of one environment.
+type Cluster struct {
+	Environment string
+	Client      *elasticsearch.Client
+}
+
+// apiError is an answer of Elasticsearch other than 2xx.
+type apiError struct {
+	Status int
+	Type   string // "index_not_found_exception"
+	Reason string
+}
+
+func (e *apiError) Error() string {
+	if e.Type == "" {
+		return fmt.Sprintf("answered %d", e.Status)
+	}
+	return fmt.Sprintf("answered %d: %s (%s)", e.Status, e.Reason, e.Type)
+}
+
+// isStatus reports whether err is an answer of Elasticsearch with this status.
+func isStatus(err error, status int) bool {
+	var e *apiError
+	return errors.As(err, &e) && e.Status == status
+}
+
+// get reads path into v. Errors are *ops.UserError, or ctx's.
+func (c Cluster) get(ctx context.Context, path string, query url.Values, v any) error {
+	return c.read(ctx, http.MethodGet, path, query, nil, v)
+}
+
+// read sends a request that changes nothing, on the next node again if one does not
+// answer, and decodes the answer into v. An error means that the state is unknown.
+func (c Cluster) read(ctx context.Context, method, path string, query url.Values, body, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	tries := min(max(len(c.hosts()), 2), 3)
+	for try := 1; ; try++ {
+		err := c.try(ctx, try < tries, method, path, query, body, v)
+		if err == nil {
+			return nil
+		}
+		if try == tries || ctx.Err() != nil || !worthAnotherNode(err) {
+			return c.translate(err)
+		}
+	}
+}
+
+func (c Cluster) try(ctx context.Context, more bool, method, path string, query url.Values, body, v any) error {
+	if more {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, tryLimit)
+		defer cancel()
+	}
+	return c.send(ctx, method, path, query, body, "", v)
+}
+
+// worthAnotherNode reports whether another node may answer what this one did not.
+func worthAnotherNode(err error) bool {
+	var e *apiError
+	if errors.As(err, &e) {
+		return e.Status == http.StatusBadGateway || e.Status == http.StatusServiceUnavailable ||
+			e.Status == http.StatusGatewayTimeout
+	}
+	return !errors.Is(err, errAnswer)
+}
+
+// errAnswer marks answers that came but cannot be used.
+var errAnswer = errors.New("unusable answer")
+
+// write sends a change once. An error may mean that it was carried out all the same:
+// the caller reads before it writes again. token goes into X-Opaque-Id.
+func (c Cluster) write(ctx context.Context, method, path string, query url.Values, body any, token string) error {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	return c.translate(c.send(ctx, method, path, query, body, token, nil))
+}
+
+func (c Cluster) send(ctx context.Context, method, path string, query url.Values, body any, token string, v any) error {
+	var payload io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+		payload = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, path+"?"+query.Encode(), payload)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("X-Opaque-Id", token)
+	}
+	res, err := c.Client.Perform(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the answer: %w", err)
+	case len(b) > maxBody:
+		return fmt.Errorf("%w: longer than %d MB", errAnswer, maxBody>>20)
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		return newAPIError(res.StatusCode, b)
+	case v == nil:
+		return nil
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return nil
+}
+
+func newAPIError(status int, body []byte) *apiError {
+	e := &apiError{Status: status}
+	var answer struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return e
+	}
+	var detail struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(answer.Error, &detail) == nil {
+		e.Type, e.Reason = detail.Type, detail.Reason
+	}
+	return e
+}
+
+// hosts are the addresses asked, without logins.
+func (c Cluster) hosts() []string {
+	pool, ok := c.Client.Transport.(interface{ URLs() []*url.URL })
+	if !ok {
+		return nil
+	}
+	var hosts []string
+	for _, u := range pool.URLs() {
+		hosts = append(hosts, u.Host)
+	}
+	return hosts
+}
+
+// query is a short form of url.Values: name, value, name, value.
+func query(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+// fields joins the paths of a filter_path.
+func fields(paths ...string) string { return strings.Join(paths, ",") }
