@@ -1,11 +1,13 @@
 package commands
 
+import "slices"
+
 // Catalog returns every command, in the order help shows them. The slice and what
 // it holds are the caller's own.
 //
 // The kinds of the entries that are not Own are those of the operations and queries
 // in ops/elastic and deploy.
-func Catalog() []Spec { return append(elasticsearch(), append(cloudFormation(), own()...)...) }
+func Catalog() []Spec { return slices.Concat(elasticsearch(), cloudFormation(), own()) }
 
 // nouns says what the first word of a two-word command is about.
 var nouns = map[string]string{
