@@ -179,23 +179,28 @@ func (s *Server) submit(ctx context.Context, w word, p ops.Plan, o Origin) error
 }
 
 // absent says that the bot cannot post in the channel; empty: it can. A mention
-// reaches only channels the bot is in.
+// reaches only channels the bot is in. It is asked by an empty stretch of the
+// channel's history, which needs no scope that the bot has not anyway
+// (conversations.info would need channels:read and groups:read).
 func (s *Server) absent(ctx context.Context, w word, channel string) (string, error) {
 	if w.Via == viaMention {
 		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	c, err := s.o.Slack.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: channel})
+	_, err := s.o.Slack.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+		ChannelID: channel, Oldest: "9999999999.000000", Limit: 1,
+	})
 	switch {
-	case refused(err, "channel_not_found"):
-	case refused(err, "missing_scope"): // the Outbox tells the person if it cannot post
-		s.log.Warn("conversations.info: the app lacks channels:read or groups:read")
+	case err == nil:
 		return "", nil
-	case err != nil:
-		return "", fmt.Errorf("conversations.info %s: %w", channel, err)
-	case c.IsMember || c.IsIM:
+	case refused(err, "missing_scope"): // a kind of channel the app may not read; the Outbox says if posting fails
+		s.log.Warn("cannot see whether the bot is in the channel: the app may not read it", "channel", channel)
 		return "", nil
+	case refused(err, "is_archived"):
+		return fmt.Sprintf("%s is archived, so nobody would see the request. Nothing was started.", channelRef(channel)), nil
+	case !refused(err, "not_in_channel", "channel_not_found"):
+		return "", fmt.Errorf("conversations.history %s: %w", channel, err)
 	}
 	return fmt.Sprintf("I am not in %s, so nobody would see the request. Please invite %s there, then type your command again. Nothing was started.",
 		channelRef(channel), user(s.o.Words.BotUser)), nil

@@ -69,14 +69,17 @@ func sentence(err error) string {
 // error that is not made for people it shows the id under which the log has it.
 func renderError(err error) string {
 	var no *approvals.RefusedError
+	var usage *commands.UsageError
 	var a adviser
 	var held *ops.HeldError
 	var many *approvals.AmbiguousError
 	var unknown *unknownError
 	switch {
 	case errors.As(err, &no):
-		return sentences(escapeExceptMentions(redact(no.Why)), escapeExceptMentions(redact(no.Next)))
-	case errors.As(err, &a):
+		return sentences(escapeExceptMentions(redact(capital(no.Why))), escapeExceptMentions(redact(no.Next)))
+	case errors.As(err, &usage):
+		return sentences(escape(redact(capital(usage.What))), escape(redact(usage.Next)))
+	case errors.As(err, &a): // it may begin with a name
 		return sentences(escape(redact(a.Error())), escape(redact(a.Advice())))
 	case errors.As(err, &held):
 		return fmt.Sprintf("%s is held by run `%s` (%s), asked for by %s. `show %[2]s` says how far it is; try again when it has ended.",
@@ -97,7 +100,7 @@ func renderError(err error) string {
 
 // sentences joins what and next into sentences, whichever of them end in a stop.
 func sentences(what, next string) string {
-	what = capital(strings.TrimSpace(what))
+	what = strings.TrimSpace(what)
 	if what != "" && !strings.ContainsAny(what[len(what)-1:], ".!?:") {
 		what += "."
 	}

@@ -41,6 +41,9 @@ func (r receiver) readForm(body []byte) (receipt, error) {
 	if p := form.Get("payload"); p != "" {
 		return r.readJSON([]byte(p))
 	}
+	if form.Get("ssl_check") == "1" && form.Get("command") == "" {
+		return receipt{dropped: "handshake"}, nil
+	}
 	return r.command(slashPayload{
 		Command: form.Get("command"), Text: form.Get("text"), App: form.Get("api_app_id"), Team: form.Get("team_id"),
 		Channel: form.Get("channel_id"), ChannelName: form.Get("channel_name"), User: form.Get("user_id"),
@@ -156,6 +159,20 @@ func (p eventPayload) home(team string) bool {
 
 func (r receiver) event(body []byte) (receipt, error) {
 	rc := receipt{kind: kindEvent}
+	var inner struct {
+		Event struct {
+			Type string `json:"type"`
+		} `json:"event"`
+	}
+	if err := json.Unmarshal(body, &inner); err != nil {
+		return rc, fmt.Errorf("event: %w", err)
+	}
+	switch inner.Event.Type {
+	case "message", "app_mention", "reaction_added", "reaction_removed":
+	default: // fields of others may have other types
+		rc.dropped = "event " + inner.Event.Type
+		return rc, nil
+	}
 	var p eventPayload
 	if err := json.Unmarshal(body, &p); err != nil {
 		return rc, fmt.Errorf("event: %w", err)
@@ -170,10 +187,8 @@ func (r receiver) event(body []byte) (receipt, error) {
 		rc.dropped = "not a person's"
 	case e.Type == "message" || e.Type == "app_mention":
 		return r.message(p), nil
-	case e.Type == "reaction_added" || e.Type == "reaction_removed":
-		return r.reaction(p), nil
 	default:
-		rc.dropped = "event " + e.Type
+		return r.reaction(p), nil
 	}
 	return rc, nil
 }
