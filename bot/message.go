@@ -21,13 +21,19 @@ type Message struct {
 	// Under is the key of the post in whose thread this goes, or, for an Edit, the
 	// post to edit. The message waits until that post was made.
 	Under string `json:"under,omitempty"`
-	User  string `json:"user,omitempty"` // Whisper: who alone sees it
+	// User: of a Whisper, who alone sees it. Of a Post or Respond, who is told in a
+	// direct message if it cannot be delivered where it should go; empty: nobody.
+	User string `json:"user,omitempty"`
 	// URL is a response_url. Respond uses it; Post and Whisper fall back to it
 	// when the bot may not speak in the channel.
 	URL string `json:"url,omitempty"`
 
 	Text   string          `json:"text"` // mrkdwn, escaped; notification text when there are blocks
 	Blocks json.RawMessage `json:"blocks,omitempty"`
+	// Rev orders the Edits of one key: one with a lower Rev than an Edit put before is
+	// dropped, so that a slow replica cannot bring back an older state. Zero: the Edit
+	// put last wins.
+	Rev int64 `json:"rev,omitempty"`
 	// Expires: not sent after this. Zero: never dropped.
 	Expires time.Time `json:"expires,omitzero"`
 }
@@ -55,8 +61,8 @@ const (
 )
 
 // Outbox takes messages to be sent. Put is durable and idempotent: a Post, Whisper
-// or Respond whose key was ever put is dropped; an Edit replaces one of its key that
-// was not sent yet.
+// or Respond whose key was put in the last 90 days is dropped; an Edit replaces one of
+// its key that was not sent yet, and is dropped if it shows what the post shows.
 type Outbox interface {
 	Put(ctx context.Context, m Message) error
 }
