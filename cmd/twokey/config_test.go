@@ -170,3 +170,20 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+// The example in the documentation is a right one.
+func TestDocumentedConfig(t *testing.T) {
+	const doc = "../../docs/configuration.md"
+	src, err := os.ReadFile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(src), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatalf("%s has no yaml example", doc)
+	}
+	if _, err := ParseConfig(doc, []byte(example)); err != nil {
+		t.Error(err)
+	}
+}
