@@ -58,7 +58,19 @@ func (t track) eta() (rate float64, low, high time.Duration) {
 		return recent, 0, 0
 	}
 	seconds := func(rate float64) time.Duration { return time.Duration(left / rate * float64(time.Second)) }
-	return recent, seconds(max(whole, recent)), max(seconds(min(whole, recent))*5/4, time.Second)
+	up := func(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
+	return recent, up(seconds(max(whole, recent))), up(seconds(min(whole, recent)) * 5 / 4)
+}
+
+// bytesLeft is what is still to be copied of the bytes on the drained nodes. The nodes'
+// own figure may be some seconds old, so what the running copies lack is the least.
+func bytesLeft(onNodes int64, moves []moving) int64 {
+	done, lacking := int64(0), int64(0)
+	for _, m := range moves {
+		done += m.Done
+		lacking += max(m.Total-m.Done, 0)
+	}
+	return max(onNodes-done, lacking)
 }
 
 // moving is a shard being copied off a drained node.

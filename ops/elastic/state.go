@@ -187,22 +187,12 @@ var errAway = errors.New("the node does not answer")
 
 // holding reads what a node holds. An empty answer is not taken for an empty node:
 // it is errAway.
-func (c Cluster) holding(ctx context.Context, id string) (holding, error) {
-	var rows []struct {
-		Shards string `json:"shards"`
-	}
-	err := c.get(ctx, "/_cat/allocation/"+url.PathEscape(id),
-		query("h", "shards", "format", "json", "master_timeout", "5s"), &rows)
+func (c Cluster) holding(ctx context.Context, n node) (holding, error) {
+	routed, err := c.routed(ctx, n)
 	if err != nil {
 		return holding{}, err
 	}
-	if len(rows) != 1 {
-		return holding{}, errAway
-	}
-	routed, err := strconv.Atoi(rows[0].Shards)
-	if err != nil {
-		return holding{}, errAway
-	}
+	id := n.ID
 	var stats struct {
 		Nodes map[string]struct {
 			Indices struct {
@@ -225,6 +215,35 @@ func (c Cluster) holding(ctx context.Context, id string) (holding, error) {
 		return holding{}, errAway
 	}
 	return holding{routed, own.Indices.Shards.Total, own.Indices.Store.Bytes}, nil
+}
+
+// routed counts the shards the master has on a node. The answer has a row UNASSIGNED
+// beside the node's, or instead of it, while there are unassigned shards: rows are told
+// apart by name.
+func (c Cluster) routed(ctx context.Context, n node) (int, error) {
+	var rows []struct {
+		Node   string `json:"node"`
+		Shards string `json:"shards"`
+	}
+	err := c.get(ctx, "/_cat/allocation/"+url.PathEscape(n.ID),
+		query("h", "node,shards", "format", "json", "master_timeout", "5s"), &rows)
+	if err != nil {
+		return 0, err
+	}
+	found, count := 0, 0
+	for _, r := range rows {
+		if r.Node != n.Name {
+			continue
+		}
+		if count, err = strconv.Atoi(r.Shards); err != nil {
+			return 0, errAway
+		}
+		found++
+	}
+	if found != 1 {
+		return 0, errAway
+	}
+	return count, nil
 }
 
 // copyOn is one shard copy on a node.

@@ -161,7 +161,8 @@ func (s *survey) addShards(ctx context.Context) error {
 	brief, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
 	for _, t := range s.targets {
-		h, err := s.holding(ctx, t.ID)
+		n, _ := s.top.byID(t.ID)
+		h, err := s.holding(ctx, n)
 		if errors.Is(err, errAway) {
 			return &ops.UserError{
 				What: fmt.Sprintf("%s does not answer: what it holds is unknown.", t.Name),

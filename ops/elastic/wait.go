@@ -78,7 +78,7 @@ func (s waitStep) Start(ctx context.Context, t *ops.Tick, token string) error {
 		for _, k := range tr.broken {
 			off = append(off, exclude+"."+k)
 		}
-		t.Say("Somebody else's write switched off %s, although the settings still list it. All filters were written again: %s.",
+		t.Say("Somebody else's write switched off %s, although the settings did not change there. All filters were written again: %s.",
 			and(off), showAll(after))
 	}
 	return t.Save(n)
@@ -173,7 +173,7 @@ func (s waitStep) judge(n *waitNotes, seen sight, journal []ops.Change) (fix boo
 
 // measure reads what the targets hold and makes a status of it. The phase is Waiting.
 func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top topology) (ops.Progress, error) {
-	now, left, total, running := t.Now(), sample{At: t.Now()}, holding{}, map[string]bool{}
+	now, left, bytes, running := t.Now(), sample{At: t.Now()}, int64(0), map[string]bool{}
 	var away, ids []string
 	empty := true
 	for _, tg := range s.targets {
@@ -182,7 +182,7 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 			away = append(away, tg.Name)
 		}
 		for _, nd := range present {
-			h, err := s.holding(ctx, nd.ID)
+			h, err := s.holding(ctx, nd)
 			if errors.Is(err, errAway) {
 				away = append(away, tg.Name)
 				continue
@@ -195,7 +195,7 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 			}
 			empty = empty && h.empty()
 			left.Shards += h.shards()
-			total.Bytes += h.Bytes
+			bytes += h.Bytes
 			ids, running[nd.Name] = append(ids, nd.ID), true
 		}
 	}
@@ -217,11 +217,7 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 	if err != nil {
 		return ops.Progress{}, err
 	}
-	left.Bytes = total.Bytes
-	for _, m := range moves {
-		left.Bytes -= m.Done
-	}
-	left.Bytes = max(left.Bytes, 0)
+	left.Bytes = bytesLeft(bytes, moves)
 	n.Track = n.Track.add(left)
 	n.Total = max(n.Total, left.Shards)
 	if n.MovedAt.IsZero() || n.Track.moved() || empty {
