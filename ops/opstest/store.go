@@ -347,12 +347,16 @@ func testOverdue(t *testing.T, s ops.Store) {
 
 func testChanged(t *testing.T, s ops.Store) {
 	create(t, s, "A")
-	until(t, "B made at a later time than A", func() bool { // scores are milliseconds
-		a, err := s.Get(t.Context(), "A")
-		ok(t, "get", err)
-		return time.Since(a.CreatedAt) > 2*time.Millisecond
-	})
+	later := func(id string) { // what waits longest is told by milliseconds
+		until(t, "a moment after the creation of "+id, func() bool {
+			r, err := s.Get(t.Context(), id)
+			ok(t, "get", err)
+			return time.Since(r.CreatedAt) > 2*time.Millisecond
+		})
+	}
+	later("A")
 	create(t, s, "B")
+	later("B")
 	ca, ra := take(t, s, "A", long)
 	changed := func(want ...ops.Changed) {
 		t.Helper()
