@@ -220,7 +220,7 @@ func (e *explainer) unassigned() object {
 	s := e.s
 	nodes, best := e.nodes(decisionName)
 	switch {
-	case s.primary && (s.last == nil || !s.last.alive):
+	case s.lost():
 		for i := range nodes {
 			n := nodes[i].(object)[:4:4]
 			nodes[i] = append(n, member{"roles", nodes[i].(object)[4].value}, member{"node_decision", "no"}, member{"store", object{{"found", false}}})
@@ -267,7 +267,7 @@ func (e *explainer) nodes(name func(verdict) string) (list, verdict) {
 		best = min(best, worst)
 		o := object{{"node_id", n.id}, {"node_name", n.Name}, {"transport_address", n.transport()}, {"node_attributes", n.attrs()},
 			{"roles", n.roles()}, {"node_decision", name(worst)}}
-		if e.s.node != nil {
+		if s := e.s; s.node != nil || s.delayed.IsZero() && !s.lost() {
 			o = append(o, member{"weight_ranking", 0})
 		}
 		if len(decisions) > 0 {

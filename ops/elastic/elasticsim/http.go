@@ -224,6 +224,9 @@ func (c *Cluster) match(method, path string) (rt *route, parts map[string]string
 			other = append(other, routes[i].method)
 		}
 	}
+	if len(other) == 0 && len(segments) == 2 { // the server takes it for POST /<index>/<type>
+		other = []string{http.MethodPost}
+	}
 	sort.Strings(other)
 	return nil, nil, other
 }

@@ -19,14 +19,14 @@ func Sandbox() *Cluster {
 		panic(err) // a constant
 	}
 	const mb = 1 << 20
-	c.AddIndex("orders", 4, 1, 220*mb)
-	c.AddIndex("users", 2, 1, 150*mb)
-	c.AddIndex("products", 3, 1, 180*mb)
+	c.AddIndex("orders", 4, 1, 170*mb)
+	c.AddIndex("users", 2, 1, 110*mb)
+	c.AddIndex("products", 3, 1, 140*mb)
 	for day := 16; day <= 20; day++ {
-		c.AddIndex(fmt.Sprintf("logs-2026.11.%d", day), 3, 1, 200*mb)
+		c.AddIndex(fmt.Sprintf("logs-2026.11.%d", day), 3, 1, 150*mb)
 	}
-	c.AddIndex("metrics", 5, 1, 160*mb)
-	c.AddIndex("scratch", 2, 0, 90*mb)
-	c.AddIndex("archive-2025", 2, 0, 240*mb)
+	c.AddIndex("metrics", 5, 1, 120*mb)
+	c.AddIndex("scratch", 2, 0, 70*mb)
+	c.AddIndex("archive-2025", 2, 0, 180*mb)
 	return c
 }

@@ -156,13 +156,15 @@ func routingEntry(s *shard, n *node) object {
 	return append(o, member{"relocation_failure_info", object{{"failed_attempts", 0}}})
 }
 
+// lost reports that no live node holds the primary's data.
+func (s *shard) lost() bool {
+	return s.primary && s.state == unassigned && (s.last == nil || !s.last.alive)
+}
+
 // attempt is the last allocation status of an unassigned copy.
 func (s *shard) attempt() string {
-	switch {
-	case s.primary && (s.last == nil || !s.last.alive):
+	if s.lost() {
 		return "no_valid_shard_copy"
-	case s.stuck:
-		return "deciders_no"
 	}
 	return "no_attempt"
 }
