@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +81,7 @@ func LoadConfig(path string) (Config, error) {
 }
 
 // EnvironmentNames returns the names, sorted.
-func (c Config) EnvironmentNames() []string { return sortedKeys(c.Environments) }
+func (c Config) EnvironmentNames() []string { return slices.Sorted(maps.Keys(c.Environments)) }
 
 // Policy is what the file says about who may agree to what.
 func (c Config) Policy() approvals.Policy {

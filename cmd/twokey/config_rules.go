@@ -10,7 +10,7 @@ import (
 // ParseConfig checks a configuration file's text; name is its name in messages.
 // Unknown keys are mistakes. All mistakes are in one *ConfigError.
 func ParseConfig(name string, src []byte) (Config, error) {
-	var r reader
+	var r yamlReader
 	var c Config
 	if root, ok := r.document(src); ok {
 		c = r.config(root)
@@ -43,31 +43,31 @@ const (
 	maxQuorum      = 10
 )
 
-func (r *reader) config(root value) Config {
+func (r *yamlReader) config(root yamlValue) Config {
 	c := Config{
 		Slack:        SlackConfig{Command: defaultCommand},
 		Defaults:     DefaultsConfig{Expires: defaultExpires},
 		Environments: map[string]EnvironmentConfig{},
 	}
-	var named place // of defaults.environment
-	r.mapping(root, map[string]key{
-		"slack": {required: true, read: func(v value) {
-			r.mapping(v, map[string]key{
-				"command":  {read: func(v value) { c.Slack.Command = r.word(v, slashCommand, "a slash command like /ops") }},
-				"team":     {read: func(v value) { c.Slack.Team = r.word(v, teamID, "a workspace id like T0HOME") }, required: true},
-				"announce": {read: func(v value) { c.Slack.Announce = r.word(v, channelID, "a channel id like C0OPS, not a name") }},
+	var named yamlPlace // of defaults.environment
+	r.mapping(root, map[string]yamlKey{
+		"slack": {required: true, read: func(v yamlValue) {
+			r.mapping(v, map[string]yamlKey{
+				"command":  {read: func(v yamlValue) { c.Slack.Command = r.word(v, slashCommand, "a slash command like /ops") }},
+				"team":     {read: func(v yamlValue) { c.Slack.Team = r.word(v, teamID, "a workspace id like T0HOME") }, required: true},
+				"announce": {read: func(v yamlValue) { c.Slack.Announce = r.word(v, channelID, "a channel id like C0OPS, not a name") }},
 			})
 		}},
-		"defaults": {read: func(v value) {
-			r.mapping(v, map[string]key{
-				"environment": {read: func(v value) { c.Defaults.Environment, named = r.text(v), v.place }},
-				"expires":     {read: func(v value) { c.Defaults.Expires = r.duration(v, minExpires, maxExpires) }},
+		"defaults": {read: func(v yamlValue) {
+			r.mapping(v, map[string]yamlKey{
+				"environment": {read: func(v yamlValue) { c.Defaults.Environment, named = r.text(v), v.yamlPlace }},
+				"expires":     {read: func(v yamlValue) { c.Defaults.Expires = r.duration(v, minExpires, maxExpires) }},
 			})
 		}},
-		"environments": {required: true, read: func(v value) {
+		"environments": {required: true, read: func(v yamlValue) {
 			entries, ok := r.entries(v)
 			if ok && len(entries) == 0 {
-				r.wrong(v.place, "names no environment")
+				r.wrong(v.yamlPlace, "names no environment")
 			}
 			for _, e := range entries {
 				if !simpleWord.MatchString(e.name) {
@@ -85,18 +85,18 @@ func (r *reader) config(root value) Config {
 	return c
 }
 
-func (r *reader) environment(v value) EnvironmentConfig {
+func (r *yamlReader) environment(v yamlValue) EnvironmentConfig {
 	var e EnvironmentConfig
-	written := map[string]place{}
-	r.mapping(v, map[string]key{
-		"channels": {read: func(v value) { e.Channels = r.words(v, channelID, "a channel id like C0PROD, not a name") }},
-		"approvers": {read: func(v value) {
-			r.mapping(v, map[string]key{
-				"groups": {read: func(v value) { e.Groups = r.words(v, groupID, "a user group id like S0SRE, not a name") }},
-				"users":  {read: func(v value) { e.Users = r.words(v, userID, "a user id like U0LEAD, not a name") }},
+	written := map[string]yamlPlace{}
+	r.mapping(v, map[string]yamlKey{
+		"channels": {read: func(v yamlValue) { e.Channels = r.words(v, channelID, "a channel id like C0PROD, not a name") }},
+		"approvers": {read: func(v yamlValue) {
+			r.mapping(v, map[string]yamlKey{
+				"groups": {read: func(v yamlValue) { e.Groups = r.words(v, groupID, "a user group id like S0SRE, not a name") }},
+				"users":  {read: func(v yamlValue) { e.Users = r.words(v, userID, "a user id like U0LEAD, not a name") }},
 			})
 		}},
-		"quorum": {read: func(v value) {
+		"quorum": {read: func(v yamlValue) {
 			e.Quorum = map[string]int{}
 			entries, _ := r.entries(v)
 			for _, q := range entries {
@@ -112,8 +112,8 @@ func (r *reader) environment(v value) EnvironmentConfig {
 				}
 			}
 		}},
-		"elasticsearch": {read: func(v value) { e.Elasticsearch = r.elasticsearch(v) }},
-		"aws":           {read: func(v value) { e.AWS = r.aws(v) }},
+		"elasticsearch": {read: func(v yamlValue) { e.Elasticsearch = r.elasticsearch(v) }},
+		"aws":           {read: func(v yamlValue) { e.AWS = r.aws(v) }},
 	}, "freeze", "hosts", "roles", "roles_from", "restart")
 	if len(e.Groups) == 0 && len(e.Users) > 0 {
 		for class, at := range written {
@@ -125,40 +125,40 @@ func (r *reader) environment(v value) EnvironmentConfig {
 	return e
 }
 
-func (r *reader) elasticsearch(v value) *ElasticsearchConfig {
+func (r *yamlReader) elasticsearch(v yamlValue) *ElasticsearchConfig {
 	var es ElasticsearchConfig
-	has := r.mapping(v, map[string]key{
-		"urls": {required: true, read: func(v value) {
+	has := r.mapping(v, map[string]yamlKey{
+		"urls": {required: true, read: func(v yamlValue) {
 			before := len(r.mistakes)
 			es.URLs = r.list(v, r.url)
 			if len(es.URLs) == 0 && len(r.mistakes) == before {
-				r.wrong(v.place, "names no URL")
+				r.wrong(v.yamlPlace, "names no URL")
 			}
 		}},
-		"username":     {read: func(v value) { es.Username = r.text(v) }},
-		"password_env": {read: func(v value) { es.PasswordEnv = r.variable(v) }},
-		"api_key_env":  {read: func(v value) { es.APIKeyEnv = r.variable(v) }},
-		"ca_file":      {read: func(v value) { es.CAFile = r.text(v) }},
+		"username":     {read: func(v yamlValue) { es.Username = r.text(v) }},
+		"password_env": {read: func(v yamlValue) { es.PasswordEnv = r.variable(v) }},
+		"api_key_env":  {read: func(v yamlValue) { es.APIKeyEnv = r.variable(v) }},
+		"ca_file":      {read: func(v yamlValue) { es.CAFile = r.text(v) }},
 	})
 	switch {
 	case has["api_key_env"] && (has["username"] || has["password_env"]):
-		r.wrong(v.place, "has both an API key and a user; keep one")
+		r.wrong(v.yamlPlace, "has both an API key and a user; keep one")
 	case has["username"] && !has["password_env"]:
-		r.wrong(v.place, "username needs password_env, the name of the variable that holds the password")
+		r.wrong(v.yamlPlace, "username needs password_env, the name of the variable that holds the password")
 	case has["password_env"] && !has["username"]:
-		r.wrong(v.place, "password_env needs username")
+		r.wrong(v.yamlPlace, "password_env needs username")
 	}
 	return &es
 }
 
-func (r *reader) aws(v value) *AWSConfig {
+func (r *yamlReader) aws(v yamlValue) *AWSConfig {
 	var a AWSConfig
-	var role place
-	r.mapping(v, map[string]key{
-		"region":  {read: func(v value) { a.Region = r.word(v, region, "a region like eu-west-1") }, required: true},
-		"account": {read: func(v value) { a.Account = r.word(v, accountID, `twelve digits in quotes: "123456789012"`) }, required: true},
-		"role_arn": {read: func(v value) {
-			a.RoleARN, role = r.word(v, roleARN, "a role like arn:aws:iam::123456789012:role/twokey"), v.place
+	var role yamlPlace
+	r.mapping(v, map[string]yamlKey{
+		"region":  {read: func(v yamlValue) { a.Region = r.word(v, region, "a region like eu-west-1") }, required: true},
+		"account": {read: func(v yamlValue) { a.Account = r.word(v, accountID, `twelve digits in quotes: "123456789012"`) }, required: true},
+		"role_arn": {read: func(v yamlValue) {
+			a.RoleARN, role = r.word(v, roleARN, "a role like arn:aws:iam::123456789012:role/twokey"), v.yamlPlace
 		}},
 	})
 	if m := roleARN.FindStringSubmatch(a.RoleARN); m != nil && a.Account != "" && m[1] != a.Account {
@@ -168,37 +168,37 @@ func (r *reader) aws(v value) *AWSConfig {
 }
 
 // word reads a text that must look like want.
-func (r *reader) word(v value, form *regexp.Regexp, want string) string {
+func (r *yamlReader) word(v yamlValue, form *regexp.Regexp, want string) string {
 	before := len(r.mistakes)
 	s := r.text(v)
 	if len(r.mistakes) > before {
 		return ""
 	}
 	if !form.MatchString(s) {
-		r.wrong(v.place, "must be %s; it is %q", want, s)
+		r.wrong(v.yamlPlace, "must be %s; it is %q", want, s)
 		return ""
 	}
 	return s
 }
 
-func (r *reader) words(v value, form *regexp.Regexp, want string) []string {
-	return r.list(v, func(v value) string { return r.word(v, form, want) })
+func (r *yamlReader) words(v yamlValue, form *regexp.Regexp, want string) []string {
+	return r.list(v, func(v yamlValue) string { return r.word(v, form, want) })
 }
 
 // variable reads the name of an environment variable. It may have been a password
 // that was written there: it is never repeated.
-func (r *reader) variable(v value) string {
+func (r *yamlReader) variable(v yamlValue) string {
 	before := len(r.mistakes)
 	s := r.text(v)
 	if len(r.mistakes) == before && !variable.MatchString(s) {
-		r.wrong(v.place, "must be the name of an environment variable, like ES_PROD_PASSWORD, and never the secret itself")
+		r.wrong(v.yamlPlace, "must be the name of an environment variable, like ES_PROD_PASSWORD, and never the secret itself")
 		return ""
 	}
 	return s
 }
 
 // url reads an absolute URL; if it holds a password it is never repeated.
-func (r *reader) url(v value) string {
+func (r *yamlReader) url(v yamlValue) string {
 	before := len(r.mistakes)
 	s := r.text(v)
 	if len(r.mistakes) > before {
@@ -207,11 +207,11 @@ func (r *reader) url(v value) string {
 	u, err := url.Parse(s)
 	switch {
 	case strings.Contains(s, "@"):
-		r.wrong(v.place, "a URL must hold no user or password; use username and password_env")
+		r.wrong(v.yamlPlace, "a URL must hold no user or password; use username and password_env")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		r.wrong(v.place, "must be an absolute URL like https://es-1.prod:9200")
+		r.wrong(v.yamlPlace, "must be an absolute URL like https://es-1.prod:9200")
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		r.wrong(v.place, "a URL must have no ? and no #")
+		r.wrong(v.yamlPlace, "a URL must have no ? and no #")
 	default:
 		return s
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,32 +36,32 @@ func (e *ConfigError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// reader reads YAML strictly and collects every mistake. Its methods return zero
+// yamlReader reads YAML strictly and collects every mistake. Its methods return zero
 // values for what is wrong, so that the rest is still read.
-type reader struct{ mistakes []Mistake }
+type yamlReader struct{ mistakes []Mistake }
 
-// place is where something stands in the file, and how messages call it:
+// yamlPlace is where something stands in the file, and how messages call it:
 // "environments.prod.quorum".
-type place struct {
+type yamlPlace struct {
 	line, column int
 	path         string
 }
 
-// value is a YAML value at its place.
-type value struct {
-	place
+// yamlValue is a YAML value at its place.
+type yamlValue struct {
+	yamlPlace
 	node ast.Node
 }
 
-// key is one key a mapping may have.
-type key struct {
-	read     func(value)
+// yamlKey is one key a mapping may have.
+type yamlKey struct {
+	read     func(yamlValue)
 	required bool
 }
 
 // document parses src, which must be one mapping, and false if that fails.
-func (r *reader) document(src []byte) (value, bool) {
-	start := value{place: place{line: 1, column: 1}}
+func (r *yamlReader) document(src []byte) (yamlValue, bool) {
+	start := yamlValue{yamlPlace: yamlPlace{line: 1, column: 1}}
 	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey()) // mapping reports them
 	if err != nil {
 		what := "not YAML"
@@ -71,15 +72,15 @@ func (r *reader) document(src []byte) (value, bool) {
 				start.line, start.column = t.Position.Line, t.Position.Column
 			}
 		}
-		r.wrong(start.place, "%s", what)
+		r.wrong(start.yamlPlace, "%s", what)
 		return start, false
 	}
 	switch {
 	case len(file.Docs) > 1:
-		r.wrong(start.place, "this file must be one YAML document, and is %d", len(file.Docs))
+		r.wrong(start.yamlPlace, "this file must be one YAML document, and is %d", len(file.Docs))
 		return start, false
 	case len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.CommentType:
-		r.wrong(start.place, "this file is empty")
+		r.wrong(start.yamlPlace, "this file is empty")
 		return start, false
 	}
 	start.node = file.Docs[0].Body
@@ -87,7 +88,7 @@ func (r *reader) document(src []byte) (value, bool) {
 }
 
 // wrong notes a mistake.
-func (r *reader) wrong(at place, format string, args ...any) {
+func (r *yamlReader) wrong(at yamlPlace, format string, args ...any) {
 	what := fmt.Sprintf(format, args...)
 	if at.path != "" {
 		what = at.path + ": " + what
@@ -96,7 +97,7 @@ func (r *reader) wrong(at place, format string, args ...any) {
 }
 
 // err returns the mistakes in the order of the file; nil if there are none.
-func (r *reader) err(file string) error {
+func (r *yamlReader) err(file string) error {
 	if len(r.mistakes) == 0 {
 		return nil
 	}
@@ -108,7 +109,7 @@ func (r *reader) err(file string) error {
 
 // entries returns the key and value pairs of a mapping in the order of the file, without
 // repeated keys, which are mistakes. It reports false if v is no mapping.
-func (r *reader) entries(v value) ([]entry, bool) {
+func (r *yamlReader) entries(v yamlValue) ([]yamlEntry, bool) {
 	var pairs []*ast.MappingValueNode
 	switch n := v.node.(type) {
 	case *ast.MappingNode:
@@ -116,37 +117,38 @@ func (r *reader) entries(v value) ([]entry, bool) {
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{n}
 	default:
-		r.wrong(v.place, "must be a mapping of keys to values, not %s", kind(v.node))
+		r.wrong(v.yamlPlace, "must be a mapping of keys to values, not %s", kindOf(v.node))
 		return nil, false
 	}
-	var out []entry
+	var out []yamlEntry
 	for _, p := range pairs {
 		t := p.Key.GetToken()
-		at := place{t.Position.Line, t.Position.Column, v.path}
+		at := yamlPlace{t.Position.Line, t.Position.Column, v.path}
 		name, ok := p.Key.(*ast.StringNode)
 		if !ok {
 			r.wrong(at, "keys must be plain words")
 			continue
 		}
 		at.path = strings.TrimPrefix(v.path+"."+name.Value, ".")
-		if slices.ContainsFunc(out, func(e entry) bool { return e.name == name.Value }) {
+		if slices.ContainsFunc(out, func(e yamlEntry) bool { return e.name == name.Value }) {
 			r.wrong(at, "is here twice")
 			continue
 		}
-		out = append(out, entry{name.Value, at, value{place{at.line, at.column, at.path}, p.Value}})
+		out = append(out, yamlEntry{name.Value, at, yamlValue{yamlPlace{at.line, at.column, at.path}, p.Value}})
 	}
 	return out, true
 }
 
-type entry struct {
+// yamlEntry is a key of a mapping, where the key stands, and its value.
+type yamlEntry struct {
 	name  string
-	at    place
-	value value
+	at    yamlPlace
+	value yamlValue
 }
 
 // mapping reads the keys of v and returns which are there. Keys that are not known,
 // are in later, or are missing though required, are mistakes.
-func (r *reader) mapping(v value, known map[string]key, later ...string) map[string]bool {
+func (r *yamlReader) mapping(v yamlValue, known map[string]yamlKey, later ...string) map[string]bool {
 	entries, ok := r.entries(v)
 	if !ok {
 		return nil
@@ -165,67 +167,67 @@ func (r *reader) mapping(v value, known map[string]key, later ...string) map[str
 		case strings.Contains(strings.ToLower(e.name), "password") || strings.Contains(strings.ToLower(e.name), "api_key"):
 			r.wrong(e.at, "unknown key; a secret does not belong here: put it in an environment variable and name that (password_env, api_key_env)")
 		default:
-			r.wrong(e.at, "unknown key; known here: %s", strings.Join(sortedKeys(known), ", "))
+			r.wrong(e.at, "unknown key; known here: %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 	}
-	for _, name := range sortedKeys(known) {
+	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if known[name].required && !seen[name] {
-			r.wrong(v.place, "the key %s is missing", name)
+			r.wrong(v.yamlPlace, "the key %s is missing", name)
 		}
 	}
 	return seen
 }
 
 // text reads a string. Values that YAML takes for something else need quotes.
-func (r *reader) text(v value) string {
+func (r *yamlReader) text(v yamlValue) string {
 	switch n := v.node.(type) {
 	case *ast.StringNode:
 		if n.Value == "" {
-			r.wrong(v.place, "is empty")
+			r.wrong(v.yamlPlace, "is empty")
 		}
 		return n.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		r.wrong(v.place, `must be text; write it in quotes: "…"`)
+		r.wrong(v.yamlPlace, `must be text; write it in quotes: "…"`)
 	case *ast.MappingNode, *ast.MappingValueNode:
 		// The parser sees one in [http://es-1:9200], too.
-		r.wrong(v.place, `must be text, not a mapping; text with a colon needs quotes: "…"`)
+		r.wrong(v.yamlPlace, `must be text, not a mapping; text with a colon needs quotes: "…"`)
 	default:
-		r.wrong(v.place, "must be text, not %s", kind(v.node))
+		r.wrong(v.yamlPlace, "must be text, not %s", kindOf(v.node))
 	}
 	return ""
 }
 
 // number reads a whole number from low to high.
-func (r *reader) number(v value, low, high int) int {
+func (r *yamlReader) number(v yamlValue, low, high int) int {
 	n, ok := v.node.(*ast.IntegerNode)
 	if !ok {
-		r.wrong(v.place, "must be a whole number, not %s", kind(v.node))
+		r.wrong(v.yamlPlace, "must be a whole number, not %s", kindOf(v.node))
 		return 0
 	}
 	u, ok := n.Value.(uint64) // int64 only if negative
 	if !ok || u < uint64(low) || u > uint64(high) {
-		r.wrong(v.place, "must be a number from %d to %d, not %s", low, high, n.Token.Value)
+		r.wrong(v.yamlPlace, "must be a number from %d to %d, not %s", low, high, n.Token.Value)
 		return 0
 	}
 	return int(u)
 }
 
 // duration reads a duration as Go writes it.
-func (r *reader) duration(v value, low, high time.Duration) time.Duration {
+func (r *yamlReader) duration(v yamlValue, low, high time.Duration) time.Duration {
 	d, err := time.ParseDuration(r.plain(v))
 	switch {
 	case err != nil:
-		r.wrong(v.place, "must be a duration like 30m or 1h")
+		r.wrong(v.yamlPlace, "must be a duration like 30m or 1h")
 		return 0
 	case d < low || d > high:
-		r.wrong(v.place, "must be a duration from %s to %s", short(low), short(high))
+		r.wrong(v.yamlPlace, "must be a duration from %s to %s", shortDuration(low), shortDuration(high))
 		return 0
 	}
 	return d
 }
 
 // plain is the text of a scalar, whatever YAML takes it for.
-func (r *reader) plain(v value) string {
+func (r *yamlReader) plain(v yamlValue) string {
 	if s, ok := v.node.(ast.ScalarNode); ok {
 		return s.GetToken().Value
 	}
@@ -234,18 +236,18 @@ func (r *reader) plain(v value) string {
 
 // list reads a sequence with one, which gets each element. Repeated texts are
 // mistakes.
-func (r *reader) list(v value, one func(value) string) []string {
+func (r *yamlReader) list(v yamlValue, one func(yamlValue) string) []string {
 	n, ok := v.node.(*ast.SequenceNode)
 	if !ok {
-		r.wrong(v.place, "must be a list: [a, b]; it is %s", kind(v.node))
+		r.wrong(v.yamlPlace, "must be a list: [a, b]; it is %s", kindOf(v.node))
 		return nil
 	}
 	var out []string
 	for _, e := range n.Values {
 		t := e.GetToken()
-		at := place{t.Position.Line, t.Position.Column, v.path}
+		at := yamlPlace{t.Position.Line, t.Position.Column, v.path}
 		before := len(r.mistakes)
-		s := one(value{at, e})
+		s := one(yamlValue{at, e})
 		switch {
 		case len(r.mistakes) > before: // said already
 		case slices.Contains(out, s):
@@ -257,8 +259,8 @@ func (r *reader) list(v value, one func(value) string) []string {
 	return out
 }
 
-// kind says what a node is, for people.
-func kind(n ast.Node) string {
+// kindOf says what a node is, for people.
+func kindOf(n ast.Node) string {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return "a mapping"
@@ -278,8 +280,8 @@ func kind(n ast.Node) string {
 	return "text"
 }
 
-// short writes a duration without its zero parts: "1h", not "1h0m0s".
-func short(d time.Duration) string {
+// shortDuration writes a duration without its zero parts: "1h", not "1h0m0s".
+func shortDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
@@ -288,13 +290,4 @@ func short(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

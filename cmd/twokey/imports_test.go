@@ -67,7 +67,7 @@ type listed struct {
 
 func TestImports(t *testing.T) {
 	for _, tags := range []string{"", "integration"} {
-		pkgs, err := list(tags)
+		pkgs, err := listPackages(tags)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,8 +149,8 @@ func sdkOf(path string) string {
 	return ""
 }
 
-// list asks the go command for the packages of this module.
-func list(tags string) ([]listed, error) {
+// listPackages asks the go command for the packages of this module.
+func listPackages(tags string) ([]listed, error) {
 	cmd := exec.Command("go", "list", "-tags", tags, "-json=ImportPath,Imports,Deps", "./...")
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
