@@ -67,12 +67,16 @@ type ServerOptions struct {
 // Server takes in what people do in Slack and carries it out. Any number of
 // servers share one Inbox.
 type Server struct {
-	o       ServerOptions
-	log     *slog.Logger
-	in      receiver
-	wake    chan struct{}  // a local Accept: look at the inbox now
-	sockets atomic.Int32   // live Socket Mode connections
-	asides  sync.WaitGroup // short work that nobody waits for but Run
+	o      ServerOptions
+	log    *slog.Logger
+	in     receiver
+	wake   chan struct{}  // a local Accept: look at the inbox now
+	asides sync.WaitGroup // short work that nobody waits for but Run
+
+	sockets   atomic.Int32  // live Socket Mode connections
+	pinged    atomic.Bool   // Slack pings its connections
+	opening   chan struct{} // held while a connection is asked for
+	openAfter time.Time     // not to be asked for one before; under opening
 }
 
 // NewServer returns a server. Run carries out what it takes in; Handler and
@@ -117,6 +121,8 @@ func NewServer(o ServerOptions) (*Server, error) {
 		log:  o.Log,
 		in:   receiver{team: o.Team, app: o.App, bot: o.Words.BotUser, aliases: map[string]string{}},
 		wake: make(chan struct{}, 1),
+
+		opening: make(chan struct{}, 1),
 	}
 	for _, name := range o.Approve {
 		s.in.aliases[name] = actionApprove

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
 )
@@ -40,7 +39,7 @@ func (o SocketOptions) withDefaults() SocketOptions {
 
 // steady is how long a connection must have lasted for the next failure to start
 // with a short wait again.
-const steady = time.Minute
+const steady = 10 * time.Second
 
 // grace is how long a replaced connection is still read.
 const grace = 5 * time.Second
@@ -67,14 +66,13 @@ func (s *Server) Sockets() int { return int(s.sockets.Load()) }
 // keepSocket holds one connection, renewing it whenever that is due. The old one is
 // read until the new one is up.
 func (s *Server) keepSocket(ctx context.Context, o SocketOptions) error {
-	wait := backoff.NewExponentialBackOff()
 	var old *socket
 	defer func() {
 		if old != nil {
 			old.close()
 		}
 	}()
-	for ctx.Err() == nil {
+	for failed := 0; ctx.Err() == nil; {
 		start := time.Now()
 		c, err := s.dialSocket(ctx)
 		if err == nil {
@@ -86,10 +84,11 @@ func (s *Server) keepSocket(ctx context.Context, o SocketOptions) error {
 		}
 		lasted := time.Since(start) > steady
 		if lasted {
-			wait.Reset()
+			failed = 0
 		}
 		var limited *slack.RateLimitedError
-		pause := wait.NextBackOff()
+		failed++
+		pause := resendWait(failed)
 		switch {
 		case ctx.Err() != nil:
 			return nil

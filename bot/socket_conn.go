@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/slack-go/slack"
 )
 
 // maxAtOnce is how many envelopes of a connection are being stored at once.
@@ -24,6 +25,7 @@ type socket struct {
 	ws *websocket.Conn
 
 	frame    atomic.Int64 // when anything last came in, Unix ns
+	ping     atomic.Int64 // when Slack last pinged, or the connection began
 	envelope atomic.Int64 // when an envelope last came in
 
 	room    chan struct{} // one token per envelope in work
@@ -39,7 +41,7 @@ type socket struct {
 func (s *Server) dialSocket(ctx context.Context) (*socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	_, url, err := s.o.Slack.StartSocketModeContext(ctx)
+	url, err := s.openSocket(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("apps.connections.open: %w", err)
 	}
@@ -50,12 +52,15 @@ func (s *Server) dialSocket(ctx context.Context) (*socket, error) {
 		renew:  make(chan error, 1),
 		ended:  make(chan struct{}),
 	}
-	c.frame.Store(time.Now().UnixNano())
-	c.envelope.Store(time.Now().UnixNano())
+	for _, at := range []*atomic.Int64{&c.frame, &c.ping, &c.envelope} {
+		at.Store(time.Now().UnixNano())
+	}
 	c.ws, _, err = websocket.Dial(ctx, url, &websocket.DialOptions{
 		HTTPClient: s.o.HTTP,
 		OnPingReceived: func(context.Context, []byte) bool {
 			c.frame.Store(time.Now().UnixNano())
+			c.ping.Store(time.Now().UnixNano())
+			s.pinged.Store(true)
 			return true
 		},
 		OnPongReceived: func(context.Context, []byte) { c.frame.Store(time.Now().UnixNano()) },
@@ -68,11 +73,31 @@ func (s *Server) dialSocket(ctx context.Context) (*socket, error) {
 	return c, nil
 }
 
+// openSocket asks for the address of a new connection: one at a time, and not before
+// Slack's last Retry-After is over.
+func (s *Server) openSocket(ctx context.Context) (string, error) {
+	select {
+	case s.opening <- struct{}{}:
+		defer func() { <-s.opening }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if wait := time.Until(s.openAfter); wait > 0 {
+		return "", &slack.RateLimitedError{RetryAfter: wait}
+	}
+	_, url, err := s.o.Slack.StartSocketModeContext(ctx)
+	var limited *slack.RateLimitedError
+	if errors.As(err, &limited) {
+		s.openAfter = time.Now().Add(limited.RetryAfter)
+	}
+	return url, err
+}
+
 // serve watches over the connection. It returns errRenew when the connection is to
 // be replaced but still works, else the error that it ended with, closed. When ctx
 // ends it closes in order.
 func (c *socket) serve(ctx context.Context, o SocketOptions) error {
-	tick := time.NewTicker(o.Silence / 3)
+	tick := time.NewTicker(o.Silence / 6)
 	defer tick.Stop()
 	for {
 		select {
@@ -87,22 +112,37 @@ func (c *socket) serve(ctx context.Context, o SocketOptions) error {
 			}
 			return err
 		case <-tick.C:
-			if quiet := time.Since(time.Unix(0, c.frame.Load())); quiet > o.Silence {
+			if why := c.dead(o.Silence); why != nil {
 				_ = c.ws.CloseNow()
 				<-c.ended
-				return fmt.Errorf("silent for %s", quiet.Round(time.Second))
+				return why
 			}
 			if quiet := time.Since(time.Unix(0, c.envelope.Load())); quiet > o.Quiet {
 				return fmt.Errorf("%w: no envelope for %s", errRenew, quiet.Round(time.Second))
 			}
-			go c.ping(o.Silence)
+			if time.Since(time.Unix(0, c.frame.Load())) > o.Silence/2 {
+				go c.ask(o.Silence)
+			}
 		}
 	}
 }
 
-// ping asks the other side for a sign of life; its answer is noted by
-// OnPongReceived. It ends with the connection at the latest.
-func (c *socket) ping(limit time.Duration) {
+// dead says that the connection is: nothing came in for so long, or no ping of
+// Slack's, even if something answers ours. (A Slack that pings nobody is none: a
+// stand-in, which then only has to answer.)
+func (c *socket) dead(silence time.Duration) error {
+	if quiet := time.Since(time.Unix(0, c.frame.Load())); quiet > silence {
+		return fmt.Errorf("silent for %s", quiet.Round(time.Second))
+	}
+	if quiet := time.Since(time.Unix(0, c.ping.Load())); c.s.pinged.Load() && quiet > silence {
+		return fmt.Errorf("not pinged for %s", quiet.Round(time.Second))
+	}
+	return nil
+}
+
+// ask pings the other side; OnPongReceived notes its answer. It ends with the
+// connection at the latest.
+func (c *socket) ask(limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	_ = c.ws.Ping(ctx)

@@ -23,18 +23,18 @@ const (
 	// or left.
 	lookEvery = time.Second
 	// maxTries is after how many tries a person is told that it did not work. With the
-	// waits of retryWait that is about a quarter of an hour.
-	maxTries = 20
+	// waits of resendWait that is about a quarter of an hour.
+	maxTries = 35
 )
 
-// retryWait is the wait after the nth try of an item: 1, 2, 4 … 60 s.
-func retryWait(tries int, err error) time.Duration {
-	wait := time.Second << min(max(tries-1, 0), 6)
+// itemWait is the wait after the nth try of an item: longer each time, and no
+// shorter than Slack asks for.
+func itemWait(tries int, err error) time.Duration {
 	var limited *slack.RateLimitedError
 	if errors.As(err, &limited) {
-		wait = max(wait, limited.RetryAfter)
+		return max(resendWait(tries), limited.RetryAfter)
 	}
-	return min(wait, time.Minute)
+	return resendWait(tries)
 }
 
 // Run carries out what is in the inbox until ctx ends. Then it takes no more, lets
@@ -87,7 +87,7 @@ func (s *Server) work(ctx context.Context, i Item) {
 		}
 		return
 	}
-	wait := retryWait(i.Tries, err)
+	wait := itemWait(i.Tries, err)
 	s.log.Warn("not handled", "item", i.Key, "tries", i.Tries, "again_in", wait, "err", redact(err.Error()))
 	if err := s.o.Inbox.Retry(ctx, i.Key, wait); err != nil {
 		// The lease passes, and somebody takes it.
