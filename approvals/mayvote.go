@@ -22,6 +22,11 @@ func (p Policy) MayAsk(who Person) *RefusedError {
 	return nil
 }
 
+var errOwnRequest = &RefusedError{
+	Why:  "you asked for this; somebody else must decide",
+	Next: "To stop it, cancel it.",
+}
+
 // MayVote returns nil if the person may vote on the request now. member says of
 // which of the groups in r.Rule and in the policy's rule the person is a member.
 //
@@ -30,10 +35,7 @@ func (p Policy) MayAsk(who Person) *RefusedError {
 // who may decide.
 func (p Policy) MayVote(r Request, who Person, member map[string]bool) *RefusedError {
 	if who.ID == r.Requester {
-		return &RefusedError{
-			Why:  "you asked for this; somebody else must decide",
-			Next: "To stop it, cancel it.",
-		}
+		return errOwnRequest
 	}
 	return p.mayApprove(r, who, member)
 }

@@ -97,6 +97,11 @@ func TestRefusedVotesDoNotCount(t *testing.T) {
 			}
 		}
 	}
+	// Six ballots each: nobody is asked about the requester, and of the groups only
+	// whether U0OTHER is in one.
+	if asked := 1 + 6*5 + 6; b.directory.Asked != asked {
+		t.Errorf("Slack was asked %d times, want %d", b.directory.Asked, asked)
+	}
 	if got := b.wantState(t, r.ID, approvals.Pending); got.Rev != r.Rev {
 		t.Errorf("written: %+v", got)
 	}

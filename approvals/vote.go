@@ -35,6 +35,9 @@ func (s *Service) Vote(ctx context.Context, b Ballot) (Request, error) {
 	if _, err := Apply(r, e, clock()); err != nil || r.State != Pending && r.voted(b) {
 		return r, tooLate(err)
 	}
+	if b.Voter == r.Requester { // likewise
+		return r, errOwnRequest
+	}
 	who, member, err := s.who(ctx, r, b.Voter)
 	if err != nil {
 		return r, uncounted(ctx, b.Via, err)
@@ -91,12 +94,15 @@ func (r Request) voted(b Ballot) bool {
 	return i >= 0 && r.Votes[i].Approve == b.Approve && r.Votes[i].Digest == r.Digest
 }
 
-// who asks the Directory about the user, and about every group that matters for
-// the request.
+// who asks the Directory about the user and, for a full member of the home workspace,
+// about every group that matters for the request.
 func (s *Service) who(ctx context.Context, r Request, user string) (Person, map[string]bool, error) {
 	p, err := s.person(ctx, user)
 	if err != nil {
 		return Person{}, nil, err
+	}
+	if s.o.Policy.MayAsk(p) != nil {
+		return p, nil, nil // refused whatever groups say: Slack answers only few questions about them
 	}
 	groups := slices.Clone(r.Rule.Groups)
 	if now, err := s.o.Policy.Rule(r.Environment, r.Class); err == nil {
