@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// configCheckCmd reports all mistakes of a configuration at once.
+type configCheckCmd struct {
+	File string `arg:"" optional:"" help:"The configuration file." env:"TWOKEY_CONFIG" default:"twokey.yaml"`
+}
+
+func (c configCheckCmd) Run() error {
+	config, err := LoadConfig(c.File)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(config.CheckEnvironment(os.LookupEnv)...); err != nil {
+		return err
+	}
+	fmt.Printf("%s is right: %d environments\n", c.File, len(config.Environments))
+	return nil
+}
+
+// manifestCmd prints the Slack app's manifest. Without a file it is the one of the
+// defaults.
+type manifestCmd struct {
+	File string `arg:"" optional:"" help:"The configuration file, for the name of the slash command."`
+	URL  string `help:"Public base URL, for HTTP. Without it: Socket Mode." name:"url"`
+}
+
+func (c manifestCmd) Run() error {
+	config := Config{Slack: SlackConfig{Command: "/ops"}}
+	if c.File != "" {
+		var err error
+		if config, err = LoadConfig(c.File); err != nil {
+			return err
+		}
+	}
+	b, err := Manifest(config, c.URL == "", c.URL)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(b)
+	return err
+}
