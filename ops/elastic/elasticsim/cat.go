@@ -233,12 +233,6 @@ func catMaster(r *request) answer {
 	return t.answer(r)
 }
 
-func catPendingTasks(r *request) answer {
-	t := table{columns: []column{{name: "insertOrder", aliases: "o", right: true}, {name: "timeInQueue", aliases: "t", right: true},
-		{name: "priority", aliases: "p"}, {name: "source", aliases: "s"}}}
-	return t.answer(r)
-}
-
 func catHealth(r *request) answer {
 	c := r.cluster
 	n := &c.counts
@@ -252,7 +246,7 @@ func catHealth(r *request) answer {
 		{name: "active_shards_percent", aliases: "asp activeShardsPercent", right: true},
 	}}
 	t.rows = [][]any{{int(r.now.Unix()), r.now.UTC().Format(time.TimeOnly), c.opt.Name, n.status(), c.liveNodes(), c.liveDataNodes(),
-		n.active(), n.activePrimary, n.byState[relocating], n.byState[initializing], n.byState[unassigned], n.unassignedPrimary, 0, "-",
+		n.active(), n.activePrimary, n.byState[relocating], n.byState[initializing], n.byState[unassigned], n.unassignedPrimary, c.pending, "-",
 		strconv.FormatFloat(float64(n.percent()), 'f', 1, 64) + "%"}}
 	return t.answer(r)
 }

@@ -69,6 +69,9 @@ type Cluster struct {
 	balanced   bool             // nothing to rebalance until the next change
 	unstuck    time.Time        // when stuck shards were last tried again
 
+	pending      int // tasks the master has not got round to
+	pendingSince time.Time
+
 	intercept func(*http.Request) Fault
 	writes    []Write
 	unknown   []string

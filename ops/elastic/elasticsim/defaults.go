@@ -23,6 +23,7 @@ const (
 	rebalanceLimit   = "cluster.routing.allocation.cluster_concurrent_rebalance"
 	totalPerNode     = "cluster.routing.allocation.total_shards_per_node"
 	recoveryMaxBytes = "indices.recovery.max_bytes_per_sec"
+	readOnly         = "cluster.blocks.read_only"
 )
 
 // clusterDefaults are the dynamic settings the simulator knows, with 8.19's
@@ -70,7 +71,7 @@ var clusterDefaults = map[string]string{
 	"cluster.max_voting_config_exclusions":                                                          "10",
 	"cluster.auto_shrink_voting_configuration":                                                      "true",
 	"cluster.no_master_block":                                                                       "write",
-	"cluster.blocks.read_only":                                                                      "false",
+	readOnly:                                                                                        "false",
 	"cluster.blocks.read_only_allow_delete":                                                         "false",
 	"cluster.indices.close.enable":                                                                  "true",
 	"cluster.persistent_tasks.allocation.enable":                                                    "all",

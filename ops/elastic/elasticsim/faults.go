@@ -118,6 +118,44 @@ func (c *Cluster) Elect(name string) {
 	c.schedule(now, false)
 }
 
+// LoseShard destroys the primary copy of a shard on its node. With a started replica
+// that one is promoted and copied again; without one the index is red for good.
+func (c *Cluster) LoseShard(name string, number int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	c.settle(now)
+	ix := c.indices[name]
+	if ix == nil || number < 0 || number >= len(ix.groups) {
+		panic(fmt.Sprintf("elasticsim: no shard %d of index %q", number, name))
+	}
+	s := ix.groups[number][0].leader()
+	if s.state == unassigned {
+		return
+	}
+	for _, r := range slices.Clone(c.recoveries) {
+		if r.shard == s || r.shard.index == ix && r.shard.number == number {
+			c.abort(r, now)
+		}
+	}
+	c.promote(s)
+	if s.state != unassigned {
+		c.lose(s, now, "ALLOCATION_FAILED", "failed shard on node ["+s.node.id+"]: shard failure, reason [corrupt file]", 0)
+	}
+	s.last = nil
+	c.recompute()
+	c.bump()
+	c.schedule(now, false)
+}
+
+// SetPending makes the master have n tasks it has not got round to.
+func (c *Cluster) SetPending(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending, c.pendingSince = n, time.Now()
+	c.bump()
+}
+
 // PutSettings updates the cluster's settings as somebody else's request would, with
 // the body of PUT /_cluster/settings. It is not among Writes.
 func (c *Cluster) PutSettings(body string) error {

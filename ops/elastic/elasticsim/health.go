@@ -120,8 +120,8 @@ func health(r *request) answer {
 		{"active_primary_shards", n.activePrimary}, {"active_shards", n.active()},
 		{"relocating_shards", n.byState[relocating]}, {"initializing_shards", n.byState[initializing]},
 		{"unassigned_shards", n.byState[unassigned]}, {"unassigned_primary_shards", n.unassignedPrimary},
-		{"delayed_unassigned_shards", c.delayedCount()}, {"number_of_pending_tasks", 0},
-		{"number_of_in_flight_fetch", 0}, {"task_max_waiting_in_queue_millis", 0},
+		{"delayed_unassigned_shards", c.delayedCount()}, {"number_of_pending_tasks", c.pending},
+		{"number_of_in_flight_fetch", 0}, {"task_max_waiting_in_queue_millis", c.queueAge(r.now)},
 		{"active_shards_percent_as_number", n.percent()},
 	}, c.levels(r, indices)...)}
 	if !ok {
@@ -199,6 +199,14 @@ func (c *Cluster) liveDataNodes() int {
 		}
 	}
 	return n
+}
+
+// queueAge is how long the oldest pending task waits, in milliseconds.
+func (c *Cluster) queueAge(now time.Time) int64 {
+	if c.pending == 0 {
+		return 0
+	}
+	return now.Sub(c.pendingSince).Milliseconds()
 }
 
 func (c *Cluster) delayedCount() int {

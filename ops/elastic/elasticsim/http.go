@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	productHeader = "X-Elastic-Product"
 	serverVersion = "8.19.13"
 	jsonType      = "application/json"
 	textType      = "text/plain; charset=UTF-8"
@@ -35,6 +36,7 @@ type answer struct {
 	value  any
 	text   string
 	allow  string
+	bare   bool // without X-Elastic-Product, as the server answers blocked requests
 }
 
 // route is an endpoint. params are the query parameters it knows besides the
@@ -99,7 +101,8 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request, via *node) {
 	}
 	if f.Status != 0 {
 		log(f.Status)
-		send(w, r, f.Status, jsonType, []byte(f.text()), r.Method)
+		w.Header().Set(productHeader, "Elasticsearch")
+		send(w, r, f.Status, jsonType, []byte(f.text()))
 		return
 	}
 	c.mu.Lock()
@@ -128,7 +131,10 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request, via *node) {
 	if a.allow != "" {
 		w.Header().Set("Allow", a.allow)
 	}
-	send(w, r, max(a.status, http.StatusOK), contentType, out, r.Method)
+	if !a.bare {
+		w.Header().Set(productHeader, "Elasticsearch")
+	}
+	send(w, r, max(a.status, http.StatusOK), contentType, out)
 }
 
 // dispatch runs a route under the lock.
@@ -141,6 +147,10 @@ func (c *Cluster) dispatch(r *request, rt *route, other []string) answer {
 			return answer{status: http.StatusMethodNotAllowed, allow: strings.Join(other, ","), value: object{
 				{"error", "Incorrect HTTP method for uri [" + r.URL.RequestURI() + "] and method [" + r.Method + "], allowed: [" + allowed + "]"},
 				{"status", http.StatusMethodNotAllowed}}}
+		}
+		if name := strings.Trim(r.URL.Path, "/"); strings.HasPrefix(name, "_") && !strings.Contains(name, "/") {
+			return (&failure{http.StatusBadRequest, "invalid_index_name_exception", "Invalid index name [" + name + "], must not start with '_'.",
+				object{{"index_uuid", "_na_"}, {"index", name}}}).answer()
 		}
 		return answer{status: http.StatusBadRequest, value: object{
 			{"error", "no handler found for uri [" + r.URL.RequestURI() + "] and method [" + r.Method + "]"}}}
@@ -312,16 +322,15 @@ func (a answer) render(r *request) (contentType string, body []byte) {
 	return jsonType, encode(v, pretty)
 }
 
-func send(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte, method string) {
+func send(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
-	h.Set("X-Elastic-Product", "Elasticsearch")
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if id := r.Header.Get("X-Opaque-Id"); id != "" {
 		h.Set("X-Opaque-Id", id)
 	}
 	w.WriteHeader(status)
-	if method != http.MethodHead {
+	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client may be gone
 	}
 }

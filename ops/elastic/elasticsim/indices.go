@@ -155,6 +155,23 @@ func (c *Cluster) find(expression string) ([]*index, *failure) {
 	return out, nil
 }
 
+// indices is find, with ignore_unavailable honoured.
+func (r *request) indices(expression string) ([]*index, *failure) {
+	if !r.flag("ignore_unavailable") || expression == "" {
+		return r.cluster.find(expression)
+	}
+	var known []string
+	for part := range strings.SplitSeq(expression, ",") {
+		if r.cluster.indices[part] != nil || part == "_all" || strings.Contains(part, "*") {
+			known = append(known, part)
+		}
+	}
+	if len(known) == 0 {
+		return nil, nil
+	}
+	return r.cluster.find(strings.Join(known, ","))
+}
+
 // changeIndex applies an update of an index's settings.
 func (c *Cluster) changeIndex(ix *index, ch change, now time.Time) error {
 	norm := change{}

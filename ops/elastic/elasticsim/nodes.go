@@ -203,13 +203,14 @@ func (c *Cluster) indicesStats(r *request, n *node, parts string) object {
 		out = append(out, member{"store", object{{"size_in_bytes", n.bytes}, {"total_data_set_size_in_bytes", n.bytes}, {"reserved_in_bytes", 0}}})
 	}
 	if r.query.Get("level") == "shards" && n.held() > 0 {
-		out = append(out, member{"shards", lazy(func() any { return shardStats(n) })})
+		out = append(out, member{"shards", lazy(func() any { return shardStats(n, want) })})
 	}
 	return out
 }
 
-// shardStats lists the node's copies by index, a JSON object for each.
-func shardStats(n *node) object {
+// shardStats lists the node's copies by index, a JSON object for each, with the parts
+// wanted.
+func shardStats(n *node, want func(part string) bool) object {
 	out := object{}
 	for _, s := range n.ordered() {
 		var other any
@@ -219,12 +220,21 @@ func shardStats(n *node) object {
 		case s.target != nil:
 			other = s.target.id
 		}
-		entry := object{{strconv.Itoa(s.number), object{
-			{"routing", object{{"state", s.at(n).String()}, {"primary", s.primary}, {"node", n.id}, {"relocating_node", other}}},
-			{"shard_stats", object{{"total_count", 1}}},
-			{"commit", object{{"id", s.allocationID(1)}, {"generation", 3}, {"num_docs", s.size() / 1000}}},
-			{"seq_no", object{{"max_seq_no", s.size()/1000 - 1}, {"local_checkpoint", s.size()/1000 - 1}, {"global_checkpoint", s.size()/1000 - 1}}},
-		}}}
+		stats := object{{"routing", object{{"state", s.at(n).String()}, {"primary", s.primary}, {"node", n.id}, {"relocating_node", other}}}}
+		if want("docs") {
+			stats = append(stats, member{"docs", object{{"count", s.size() / 1000}, {"deleted", 0}}})
+		}
+		if want("shard_stats") {
+			stats = append(stats, member{"shard_stats", object{{"total_count", 1}}})
+		}
+		if want("store") {
+			stats = append(stats, member{"store", object{{"size_in_bytes", s.size()}, {"total_data_set_size_in_bytes", s.size()}, {"reserved_in_bytes", 0}}})
+		}
+		last := s.size()/1000 - 1
+		stats = append(stats,
+			member{"commit", object{{"id", s.allocationID(2)}, {"generation", 3}, {"num_docs", s.size() / 1000}}},
+			member{"seq_no", object{{"max_seq_no", last}, {"local_checkpoint", last}, {"global_checkpoint", last}}})
+		entry := object{{strconv.Itoa(s.number), stats}}
 		if i := len(out) - 1; i >= 0 && out[i].name == s.index.name {
 			out[i].value = append(out[i].value.(list), entry)
 			continue

@@ -2,6 +2,7 @@ package elasticsim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -33,6 +34,11 @@ func putSettings(r *request) answer {
 	if len(persistent)+len(transient) == 0 {
 		return invalid("1: no settings to update;")
 	}
+	if _, lifts := persistent[readOnly]; r.cluster.get(readOnly) == "true" && !lifts {
+		a := (&failure{http.StatusForbidden, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];", nil}).answer()
+		a.bare = true
+		return a
+	}
 	p, t, err := r.cluster.update(persistent, transient)
 	if err != nil {
 		return illegal("%s", err)
@@ -60,7 +66,31 @@ func getSettings(r *request) answer {
 	return answer{value: out}
 }
 
-func pendingTasks(*request) answer { return answer{value: object{{"tasks", list{}}}} }
+// pendingTask makes up the i-th task that the master has not got round to.
+func (c *Cluster) pendingTask(r *request, i int) (order int, source string, waited time.Duration) {
+	return 700 + i, fmt.Sprintf("put-mapping [logs-%d/auto-create]", i), r.now.Sub(c.pendingSince)
+}
+
+func pendingTasks(r *request) answer {
+	c, tasks := r.cluster, list{}
+	for i := range c.pending {
+		order, source, waited := c.pendingTask(r, i)
+		tasks = append(tasks, object{{"insert_order", order}, {"priority", "URGENT"}, {"source", source}, {"executing", i == 0},
+			{"time_in_queue_millis", waited.Milliseconds()}, {"time_in_queue", formatTook(waited)}})
+	}
+	return answer{value: object{{"tasks", tasks}}}
+}
+
+func catPendingTasks(r *request) answer {
+	c := r.cluster
+	t := table{columns: []column{{name: "insertOrder", aliases: "o", right: true}, {name: "timeInQueue", aliases: "t", right: true},
+		{name: "priority", aliases: "p"}, {name: "source", aliases: "s"}}}
+	for i := range c.pending {
+		order, source, waited := c.pendingTask(r, i)
+		t.rows = append(t.rows, []any{order, took(waited), "URGENT", source})
+	}
+	return t.answer(r)
+}
 
 func reroute(r *request) answer {
 	c := r.cluster

@@ -12,7 +12,7 @@ func clusterState(r *request) answer {
 	if !r.flag("local") && !c.await(r, r.timeout("master_timeout", 30*time.Second), func() bool { return c.master != nil }) {
 		return masterNotDiscovered()
 	}
-	indices, f := c.find(r.path["names"])
+	indices, f := r.indices(r.path["names"])
 	if f != nil {
 		return f.answer()
 	}
@@ -40,7 +40,7 @@ func (c *Cluster) state(r *request, metrics string, indices []*index) object {
 		out = append(out, member{"master_node", m})
 	}
 	if has("blocks") {
-		out = append(out, member{"blocks", object{}})
+		out = append(out, member{"blocks", lazy(func() any { return c.blocks(indices) })})
 	}
 	if has("nodes") {
 		out = append(out, member{"nodes", c.stateNodes()})
@@ -60,6 +60,28 @@ func (c *Cluster) state(r *request, metrics string, indices []*index) object {
 		}
 		out = append(out, member{"routing_nodes", object{
 			{"unassigned", lazy(func() any { return c.unassignedRouting() })}, {"nodes", nodes}}})
+	}
+	return out
+}
+
+// blocks are those that settings put on: the whole cluster read-only, and indices on
+// a disk over the flood stage.
+func (c *Cluster) blocks(indices []*index) object {
+	out := object{}
+	if c.get(readOnly) == "true" {
+		out = append(out, member{"global", object{{"6", object{
+			{"description", "cluster read-only (api)"}, {"retryable", false}, {"levels", list{"write", "metadata_write"}}}}}})
+	}
+	blocked := object{}
+	for _, ix := range indices {
+		if ix.settings["index.blocks.read_only_allow_delete"].text == "true" {
+			blocked = append(blocked, member{ix.name, object{{"12", object{
+				{"description", "disk usage exceeded flood-stage watermark, index has read-only-allow-delete block; for more information, see https://www.elastic.co/guide/en/elasticsearch/reference/8.19/fix-watermark-errors.html"},
+				{"retryable", false}, {"levels", list{"write"}}}}}})
+		}
+	}
+	if len(blocked) > 0 {
+		out = append(out, member{"indices", blocked})
 	}
 	return out
 }
