@@ -18,7 +18,8 @@ import (
 // Limits of one call. A step's method has 10 s, so everything ends before.
 const (
 	readLimit  = 8 * time.Second // one read with its repetitions
-	tryLimit   = 3 * time.Second // its first try, where there is another node to ask
+	tryLimit   = 3 * time.Second // each of its tries but the last
+	tries      = 3               // each on the next node of the client's, where it has several
 	writeLimit = 6 * time.Second
 	maxBody    = 64 << 20 // bytes of one answer
 )
@@ -59,7 +60,6 @@ func (c Cluster) get(ctx context.Context, path string, query url.Values, v any) 
 func (c Cluster) read(ctx context.Context, method, path string, query url.Values, body, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	tries := min(max(len(c.hosts()), 2), 3)
 	for try := 1; ; try++ {
 		err := c.try(ctx, try < tries, method, path, query, body, v)
 		if err == nil {
@@ -159,19 +159,6 @@ func newAPIError(status int, body []byte) *apiError {
 		e.Type, e.Reason = detail.Type, detail.Reason
 	}
 	return e
-}
-
-// hosts are the addresses asked, without logins.
-func (c Cluster) hosts() []string {
-	pool, ok := c.Client.Transport.(interface{ URLs() []*url.URL })
-	if !ok {
-		return nil
-	}
-	var hosts []string
-	for _, u := range pool.URLs() {
-		hosts = append(hosts, u.Host)
-	}
-	return hosts
 }
 
 // query is a short form of url.Values: name, value, name, value.

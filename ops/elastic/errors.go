@@ -26,18 +26,18 @@ func (c Cluster) translate(err error) error {
 	case errors.As(err, &answer):
 		c.translateAnswer(e, answer)
 	case strings.Contains(err.Error(), "not Elasticsearch"):
-		e.What = fmt.Sprintf("What answers at %s is not Elasticsearch.", c.where())
+		e.What = fmt.Sprintf("What answers for %s is not Elasticsearch.", c.Environment)
 		e.Next = "Check the urls of this environment's elasticsearch in the configuration."
 	case errors.Is(err, errAnswer):
 		e.What = fmt.Sprintf("The Elasticsearch of %s gave an answer that cannot be read.", c.Environment)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		e.What = fmt.Sprintf("The Elasticsearch of %s did not answer in time (%s).", c.Environment, c.where())
+		e.What = fmt.Sprintf("The Elasticsearch of %s did not answer in time%s.", c.Environment, at(err))
 		e.Next = "Its state is unknown. Try again, or look at its master's load."
 	case errors.Is(err, syscall.ECONNREFUSED):
-		e.What = fmt.Sprintf("The Elasticsearch of %s refused the connection (%s).", c.Environment, c.where())
+		e.What = fmt.Sprintf("The Elasticsearch of %s refused the connection%s.", c.Environment, at(err))
 		e.Next = "Its state is unknown. Check that its nodes run."
 	default:
-		e.What = fmt.Sprintf("The Elasticsearch of %s cannot be reached (%s).", c.Environment, c.where())
+		e.What = fmt.Sprintf("The Elasticsearch of %s cannot be reached%s.", c.Environment, at(err))
 		e.Next = "Its state is unknown. Check its nodes, the network and the configured urls."
 	}
 	return e
@@ -66,13 +66,13 @@ func (c Cluster) translateAnswer(e *ops.UserError, answer *apiError) {
 	}
 }
 
-// where names the addresses asked, three at most.
-func (c Cluster) where() string {
-	hosts := c.hosts()
-	if len(hosts) > 3 {
-		return fmt.Sprintf("%s and %d more", strings.Join(hosts[:3], ", "), len(hosts)-3)
+// at is " at host:port" for errors of the network that know it, for the end of a clause.
+func at(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Addr != nil {
+		return " at " + op.Addr.String()
 	}
-	return strings.Join(hosts, ", ")
+	return ""
 }
 
 // pick is the cluster of an environment, or an error that names those that have one.
