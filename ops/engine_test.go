@@ -150,6 +150,26 @@ func TestPollWithoutNewsWritesNothing(t *testing.T) {
 	})
 }
 
+// TestDay: a day of polls every 20 s, some 4,000 ticks, leaves the record as it was.
+func TestDay(t *testing.T) {
+	bubble(t, ops.Options{Poll: 20 * time.Second}, func(t *testing.T, rig *opstest.Rig, w *opstest.World) {
+		rig.Submit(id, opstest.Steps("job copy 24h", "set a=new"))
+		rig.Tick(id)
+		keys, rev, began, ticks := len(rig.Redis.Keys()), rig.Run(id).Rev, time.Now(), 0
+		for time.Since(began) < 23*time.Hour {
+			time.Sleep(rig.Tick(id))
+			ticks++
+		}
+		if n, r := len(rig.Redis.Keys()), rig.Run(id).Rev; n != keys || r != rev || ticks < 4_000 {
+			t.Errorf("%d ticks: %d keys, were %d; rev %d, was %d", ticks, n, keys, r, rev)
+		}
+		time.Sleep(time.Hour)
+		if run := rig.Finish(id); run.State != ops.Succeeded {
+			t.Errorf("%s: %s", run.State, run.Reason)
+		}
+	})
+}
+
 func TestSubmitOnce(t *testing.T) {
 	bubble(t, ops.Options{}, func(t *testing.T, rig *opstest.Rig, w *opstest.World) {
 		plan := rig.Submit(id, opstest.Steps("set a=1"))

@@ -31,11 +31,21 @@ func (r Redis) Client(t testing.TB) (*redis.Client, *Line) {
 	c := redis.NewClient(&redis.Options{
 		Addr:   "127.0.0.1:6379", // an address, never looked up: host names do not work in bubbles
 		Dialer: l.dial,
+		// Subscriptions dial under a mutex, and waiting for one stops a bubble's time: so
+		// dialling must not wait in between.
+		DialerRetries: 1,
 		MaintNotificationsConfig: &maintnotifications.Config{
 			Mode: maintnotifications.ModeDisabled,
 		},
 	})
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() {
+		c.Close()
+		if l.wasCut() {
+			// The pool of a cut client asks for a connection once a second, and sees only
+			// then that it is closed. A bubble must outlast it; there, it takes no time.
+			time.Sleep(2 * time.Second)
+		}
+	})
 	return c, l
 }
 
@@ -46,19 +56,35 @@ var errCut = errors.New("opstest: the line to Redis is cut")
 type Line struct {
 	to    func() (net.Conn, error)
 	mu    sync.Mutex
-	cut   bool
+	cut   bool // now
+	ever  bool // cut at any time
+	dials int
 	conns map[net.Conn]bool
 }
 
-// Cut breaks all connections and refuses new ones, slowly, until Mend.
+// Dials counts the connections asked for so far.
+func (l *Line) Dials() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dials
+}
+
+// Cut breaks all connections and refuses new ones until Mend.
 func (l *Line) Cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cut = true
+	l.cut, l.ever = true, true
 	for c := range l.conns {
 		c.Close()
 	}
 	clear(l.conns)
+}
+
+// wasCut reports whether the line is or was cut.
+func (l *Line) wasCut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ever
 }
 
 // Mend lets connections through again.
@@ -68,16 +94,11 @@ func (l *Line) Mend() {
 	l.cut = false
 }
 
-func (l *Line) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (l *Line) dial(context.Context, string, string) (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dials++
 	if l.cut {
-		l.mu.Unlock()
-		defer l.mu.Lock()
-		select { // not at once: in a bubble, time would stand still over an instant failure
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-		}
 		return nil, errCut
 	}
 	c, err := l.to()

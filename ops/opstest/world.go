@@ -98,7 +98,7 @@ func (w *World) Known(known bool) {
 // Kind is "world".
 func (w *World) Kind() string { return "world" }
 
-// Plan makes a step of each argument. It locks "world".
+// Plan makes a step of each argument. It locks "world", or what the flag lock says.
 func (w *World) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
 	if err := w.before(ctx, "plan", ""); err != nil {
 		return ops.Plan{}, err
@@ -109,6 +109,9 @@ func (w *World) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
 		Call: call, Class: ops.R2, Title: "Change the world", Effect: "changes the world",
 		Targets: []string{"world"}, Undo: []string{"all is put back"},
 		Facts: slices.Clone(w.facts), Locks: []string{"world"},
+	}
+	if lock := call.Flags["lock"]; lock != "" {
+		p.Locks = []string{lock}
 	}
 	for _, text := range call.Args {
 		name, arg, _ := strings.Cut(text, " ")
