@@ -91,8 +91,8 @@ type Message struct {
 
 // Reaction is an emoji under a message and who put it there, in order.
 type Reaction struct {
-	Name  string
-	Users []string
+	Name  string   `json:"name"`
+	Users []string `json:"users"`
 }
 
 // Version is what a message showed until it was edited.
