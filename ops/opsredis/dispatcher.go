@@ -197,12 +197,10 @@ func (slowFailure) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
+// ProcessPipelineHook leaves pipelines alone: go-redis greets each new connection with
+// one, in which older servers refuse some commands.
 func (slowFailure) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		err := next(ctx, cmds)
-		holdBack(ctx, err)
-		return err
-	}
+	return next
 }
 
 // holdBack waits if err is trouble. No task and an unknown script are not: these
