@@ -39,8 +39,8 @@ const foreignFilter = `{"persistent":{"cluster.routing.allocation.exclude.zone":
 
 func newOutside(t *testing.T, http bool, es *elasticsim.Cluster) *outside {
 	t.Helper()
-	o := &outside{t: t, slack: sandboxWorkspace(), es: es}
-	o.slackOn(t)
+	o := &outside{t: t, es: es}
+	o.serveSlack()
 	if err := es.PutSettings(foreignFilter); err != nil {
 		t.Fatal(err)
 	}
@@ -60,16 +60,16 @@ func newOutside(t *testing.T, http bool, es *elasticsim.Cluster) *outside {
 	return o
 }
 
-// slackOn serves the workspace on loopback.
-func (o *outside) slackOn(t *testing.T) {
-	ln := listenLoopback(t)
+// serveSlack serves a workspace on loopback.
+func (o *outside) serveSlack() {
+	ln := listenLoopback(o.t)
+	o.slack = sandboxWorkspace("http://" + ln.Addr().String())
 	go func() { _ = o.slack.Serve(ln) }() // ends with Close
-	t.Cleanup(func() {
+	o.t.Cleanup(func() {
 		if err := o.slack.Close(); err != nil {
-			t.Error(err)
+			o.t.Error(err)
 		}
 	})
-	waitFor(t, 5*time.Second, "workspace", func() bool { return !strings.Contains(o.slack.URL(), "slack.test") })
 }
 
 func (o *outside) useHTTP() {
@@ -85,28 +85,41 @@ func (o *outside) child() child {
 	return child{Redis: o.redis, Slack: o.slack.URL(), Listen: o.listen, ES: []string{o.esURL}, Lease: crashLease}
 }
 
-// do types a command or clicks, again while the bot is down: people do.
-func (o *outside) do(what string, act func() (*slacksim.Delivery, error)) {
+// do types a command or clicks. When the bot dies before it has acknowledged, the person
+// looks for a while whether it took effect all the same, and does it again if not.
+func (o *outside) do(what string, act func() (*slacksim.Delivery, error), done func() bool) {
 	o.t.Helper()
-	waitFor(o.t, 30*time.Second, what, func() bool {
+	for range 3 {
 		d, err := act()
 		if err != nil {
 			o.t.Fatalf("%s: %v", what, err)
 		}
 		ctx, cancel := context.WithTimeout(o.t.Context(), 10*time.Second)
-		defer cancel()
-		return d.Wait(ctx) == nil
-	}, o.state)
+		err = d.Wait(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+		o.up()
+		for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(100 * time.Millisecond) {
+			if done() {
+				return
+			}
+		}
+	}
+	o.t.Fatalf("%s: not taken three times\n%s", what, o.state())
 }
 
 func (o *outside) command(user, text string) {
 	o.t.Helper()
-	o.do(text, func() (*slacksim.Delivery, error) { return o.slack.Command(user, sandboxChannel, text) })
+	o.do(text, func() (*slacksim.Delivery, error) { return o.slack.Command(user, sandboxChannel, text) },
+		func() bool { return len(o.slack.Channel(sandboxChannel)) > 0 && !strings.Contains(text, "cancel") })
 }
 
 func (o *outside) click(user string, card slacksim.Message, action string) {
 	o.t.Helper()
-	o.do(action, func() (*slacksim.Delivery, error) { return o.slack.Click(user, card.Channel, card.TS, action) })
+	o.do(action, func() (*slacksim.Delivery, error) { return o.slack.Click(user, card.Channel, card.TS, action) },
+		func() bool { return len(o.slack.Thread(card.Channel, card.TS)) > 1 })
 }
 
 func (o *outside) card() slacksim.Message {
@@ -225,12 +238,12 @@ func (o *outside) drain(die int, cancel bool) ending {
 	o.command(alice, "/ops es drain n3 --env staging")
 	card := o.card()
 	o.click(bob, card, "approve")
-	last := "n3 holds no shard"
+	last := ":white_check_mark: Done"
 	if cancel {
-		o.replyWith(card, time.Minute, "started")
+		o.replyWith(card, time.Minute, "Started")
 		waitFor(t, time.Minute, "filter", func() bool { o.revive(); return strings.Contains(o.settings(), "n3") }, o.state)
 		o.command(alice, "/ops cancel "+buttonID(t, card))
-		last = "ancelled"
+		last = ": Cancelled"
 	}
 	end := o.replyWith(card, 90*time.Second, last)
 
@@ -269,6 +282,7 @@ func (o *outside) drain(die int, cancel bool) ending {
 func (o *outside) up() {
 	o.t.Helper()
 	waitFor(o.t, 30*time.Second, "bot", func() bool {
+		o.revive()
 		if o.listen != "" {
 			res, err := http.Get("http://" + o.listen + "/readyz")
 			if err != nil {

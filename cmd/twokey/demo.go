@@ -83,7 +83,7 @@ func newSandbox(ctx context.Context, c demoCmd, log *slog.Logger) (_ *sandbox, e
 	if err != nil {
 		return nil, fmt.Errorf("the page: %w (another port: twokey demo --port 0)", err)
 	}
-	s.workspace = sandboxWorkspace()
+	s.workspace = sandboxWorkspace("http://" + page.Addr().String())
 	go func() {
 		if err := s.workspace.Serve(page); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the page stopped", "error", err)
@@ -224,9 +224,9 @@ func sandboxConfig() Config {
 
 // sandboxWorkspace is a team of four with a channel, an approver group and a guest; more
 // people are members of the channel too.
-func sandboxWorkspace(more ...slacksim.Person) *slacksim.Workspace {
+func sandboxWorkspace(url string, more ...slacksim.Person) *slacksim.Workspace {
 	w := slacksim.New(slacksim.Options{
-		TeamID: sandboxTeam, TeamName: "Twokey sandbox",
+		URL: url, TeamID: sandboxTeam, TeamName: "Twokey sandbox",
 		Welcome: "Alice asks, Bob or Carol agrees. Type a command as Alice, then switch to Bob and press *Approve* on the card.",
 		Try:     []string{"/ops es drain n3", "/ops es health", "/ops es nodes", "/ops help", "/ops cfn events web"},
 	})

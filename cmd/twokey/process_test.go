@@ -75,7 +75,7 @@ func runChild(spec string) error {
 	if err != nil {
 		return err
 	}
-	defaults := sandboxWorkspace().Options() // tokens and secret of every test's workspace
+	defaults := sandboxWorkspace("").Options() // tokens and secret of every test's workspace
 	p := Parts{
 		Config: sandboxConfig(), Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})), Redis: options,
 		Slack:     SlackAccess{BotToken: defaults.BotToken, APIURL: c.Slack + "/api/"},

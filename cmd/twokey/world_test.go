@@ -63,7 +63,7 @@ const (
 
 func newWorld(t *testing.T, socket bool) *world {
 	w := &world{t: t, socket: socket, config: sandboxConfig(), log: new(lockedBuffer), es: smallCluster()}
-	w.slack = sandboxWorkspace(slacksim.Person{ID: other, Name: "other", Team: "T0OTHER"}, slacksim.Person{ID: dan, Name: "dan"})
+	w.slack = sandboxWorkspace("", slacksim.Person{ID: other, Name: "other", Team: "T0OTHER"}, slacksim.Person{ID: dan, Name: "dan"})
 	ln, dial := slacksim.Pipe()
 	go func() { _ = w.slack.Serve(ln) }() // ends with Close
 	transport := &http.Transport{DialContext: dial}
