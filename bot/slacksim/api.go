@@ -166,11 +166,19 @@ func (w *Workspace) serveAPI(rw http.ResponseWriter, r *http.Request) {
 	writeJSON(rw, status, reply)
 }
 
+// logMost is how many calls, and how many deliveries, are remembered; the older half goes
+// when it is reached, so that a sandbox may stay open for weeks.
+const logMost = 100_000
+
 // log appends the call.
 func (w *Workspace) log(c Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.Seq, c.Time = len(w.calls)+1, time.Now()
+	if len(w.calls) >= logMost {
+		w.calls = slices.Delete(w.calls, 0, logMost/2)
+	}
+	w.called++
+	c.Seq, c.Time = w.called, time.Now()
 	w.calls = append(w.calls, c)
 	w.touch()
 }

@@ -32,13 +32,14 @@ func chromium(t *testing.T) context.Context {
 		t.Skip("no chromium, chromium-browser, google-chrome or chrome in PATH: the page is not tried in a browser")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.WindowSize(1280, 800), chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoFirstRun, chromedp.WindowSize(1280, 800),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true))
-	ctx, stopAllocator := chromedp.NewExecAllocator(t.Context(), opts...)
+	ctx, stopAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, stopBrowser := chromedp.NewContext(ctx)
-	ctx, stopTime := context.WithTimeout(ctx, time.Minute)
 	t.Cleanup(func() {
-		stopTime()
+		if err := chromedp.Cancel(ctx); err != nil { // closes the browser and waits for it
+			t.Logf("closing the browser: %v", err)
+		}
 		stopBrowser()
 		stopAllocator()
 	})

@@ -2,7 +2,6 @@ package slacksim
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -278,32 +277,4 @@ func (w *Workspace) whisper(channel, user, from, thread string, b body, via stri
 	w.ephemerals = append(w.ephemerals, e)
 	w.touch()
 	return e
-}
-
-// react adds the reaction and reports whether it is new.
-func (m *Message) react(user, name string) bool {
-	i := slices.IndexFunc(m.Reactions, func(r Reaction) bool { return r.Name == name })
-	if i < 0 {
-		m.Reactions = append(m.Reactions, Reaction{Name: name, Users: []string{user}})
-		return true
-	}
-	if slices.Contains(m.Reactions[i].Users, user) {
-		return false
-	}
-	m.Reactions[i].Users = append(m.Reactions[i].Users, user)
-	return true
-}
-
-// unreact removes the reaction and reports whether it was there.
-func (m *Message) unreact(user, name string) bool {
-	for i := range m.Reactions {
-		r := &m.Reactions[i]
-		if j := slices.Index(r.Users, user); r.Name == name && j >= 0 {
-			if r.Users = slices.Delete(slices.Clone(r.Users), j, j+1); len(r.Users) == 0 {
-				m.Reactions = slices.Delete(slices.Clone(m.Reactions), i, i+1)
-			}
-			return true
-		}
-	}
-	return false
 }

@@ -77,6 +77,10 @@ func (d *Delivery) Wait(ctx context.Context) error {
 // before it returns, so deliveries keep their order.
 func (w *Workspace) deliver(d *Delivery) *Delivery {
 	d.w, d.done = w, make(chan struct{})
+	if len(w.deliveries) >= logMost {
+		w.deliveries = slices.Delete(w.deliveries, 0, logMost/2)
+		clear(w.expired)
+	}
 	w.deliveries = append(w.deliveries, d)
 	if w.closed {
 		close(d.done)

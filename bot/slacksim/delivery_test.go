@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -239,6 +240,7 @@ func TestSocketLifecycle(t *testing.T) {
 		d := must(w.Command("U0ALICE", "C0OPS", "lost"))
 		<-d.Done()
 		w.wait(t, func(s *slacksim.Snapshot) bool { return len(s.Calls()) > opened && s.Sockets() == 1 })
+		synctest.Wait() // until the workspace saw the dead one close: it still gets its share
 		d, err := w.Command("U0ALICE", "C0OPS", "back")
 		await(t, d, err)
 		got.want(t, "/ops help", "/ops help", "/ops back")

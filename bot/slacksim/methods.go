@@ -54,7 +54,10 @@ func init() {
 			optional: slices.Concat(content, []string{"thread_ts"}),
 		},
 		"reactions.add": {scope: "reactions:write", tier: tier3, required: []string{"channel", "name", "timestamp"}, run: addReaction},
-		"users.info":    {scope: "users:read", tier: tier4, read: true, required: []string{"user"}, optional: []string{"include_locale"}, run: userInfo},
+		"reactions.get": {
+			scope: "reactions:read", tier: tier3, read: true, required: []string{"channel", "timestamp"}, optional: []string{"full"}, run: getReactions,
+		},
+		"users.info": {scope: "users:read", tier: tier4, read: true, required: []string{"user"}, optional: []string{"include_locale"}, run: userInfo},
 		"usergroups.list": {
 			scope: "usergroups:read", tier: tier2, read: true, run: listGroups,
 			optional: []string{"include_count", "include_disabled", "include_users", "team_id"},
@@ -88,24 +91,6 @@ func openConnection(w *Workspace, q *request) (map[string]any, *apiError) {
 	w.tickets[ticket] = time.Now()
 	base := "ws" + strings.TrimPrefix(w.url, "http")
 	return map[string]any{"url": base + "/link?ticket=" + ticket + "&app_id=" + w.opts.AppID}, nil
-}
-
-func addReaction(w *Workspace, q *request) (map[string]any, *apiError) {
-	q.call.TS = q.args["timestamp"]
-	if _, fail := w.writable(q.args["channel"]); fail != nil {
-		return nil, fail
-	}
-	m := w.message(q.args["channel"], q.args["timestamp"])
-	if m == nil {
-		return nil, refuse("message_not_found")
-	}
-	if !m.react(w.opts.BotUser, q.args["name"]) {
-		return nil, refuse("already_reacted")
-	}
-	w.touch()
-	// The bot's own reaction comes back to it as an event.
-	w.sendReaction("reaction_added", w.opts.BotUser, m, q.args["name"])
-	return nil, nil
 }
 
 func userInfo(w *Workspace, q *request) (map[string]any, *apiError) {

@@ -159,7 +159,7 @@ func (s *Snapshot) Ephemerals(user string) []Ephemeral {
 	return es
 }
 
-// Calls returns the log of API calls so far.
+// Calls returns the log of API calls so far, the last 50,000 at least.
 func (s *Snapshot) Calls() []Call { return slices.Clone(s.w.calls) }
 
 // Sockets returns how many Socket Mode connections can carry an envelope: open, not

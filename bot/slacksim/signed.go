@@ -72,8 +72,12 @@ func (w *Workspace) Verify(ctx context.Context) error {
 	}
 	for _, u := range []string{urls.commands, urls.interactions} {
 		form := url.Values{"ssl_check": {"1"}, "token": {"slacksim"}}.Encode()
-		if status, _, _, err := w.signed(ctx, urls, u, "application/x-www-form-urlencoded", []byte(form), nil); err != nil || status != http.StatusOK {
-			return fmt.Errorf("verify %s: status %d: %w", u, status, err)
+		status, _, _, err := w.signed(ctx, urls, u, "application/x-www-form-urlencoded", []byte(form), nil)
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", u, err)
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("verify %s: status %d", u, status)
 		}
 	}
 	return nil

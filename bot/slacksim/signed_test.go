@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,10 +126,10 @@ func TestHTTPRetries(t *testing.T) {
 func TestHTTPCommandFailures(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, slacksim.Options{})
-		slow := false
+		var slow atomic.Bool
 		w.serveApp(t, func(rw http.ResponseWriter, r *http.Request) {
 			verified(t, w, r)
-			if slow {
+			if slow.Load() {
 				<-r.Context().Done()
 			}
 			rw.WriteHeader(500)
@@ -140,7 +141,7 @@ func TestHTTPCommandFailures(t *testing.T) {
 			if len(d.Attempts()) != 1 || !strings.Contains(es[len(es)-1].Text, want) {
 				t.Errorf("%d attempts, told %q, want %s", len(d.Attempts()), es[len(es)-1].Text, want)
 			}
-			slow = true
+			slow.Store(true)
 		}
 	})
 }

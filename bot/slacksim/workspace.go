@@ -109,6 +109,7 @@ type Workspace struct {
 	version    int
 
 	calls      []Call
+	called     int
 	violations []Violation
 	faults     []*Fault
 	limits     *limiter
