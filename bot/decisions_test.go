@@ -153,6 +153,34 @@ func TestReactionGoneBeforeItIsHandled(t *testing.T) {
 	})
 }
 
+// A removal that comes late does not withdraw the vote of a reaction put there again.
+func TestReactionPutBack(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		h.engine.class = ops.R3 // two must approve, so the vote stays open
+		r, card := h.request()
+		h.do(h.slack.React(bob, card.Channel, card.TS, "white_check_mark"))
+		votes := func(want int) {
+			t.Helper()
+			if got := h.get(r.ID); got.State != approvals.Pending || len(got.Votes) != want {
+				t.Errorf("request %+v, want %d votes\n%s", got, want, h.log)
+			}
+		}
+		votes(1)
+		h.slack.FaultDeliveries(slacksim.DeliveryFault{Late: time.Minute})
+		if err := h.slack.Unreact(bob, card.Channel, card.TS, "white_check_mark"); err != nil {
+			t.Fatal(err)
+		}
+		h.slack.FaultDeliveries(slacksim.DeliveryFault{})
+		h.do(h.slack.React(bob, card.Channel, card.TS, "white_check_mark"))
+		time.Sleep(2 * time.Minute)
+		h.settle()
+		votes(1)
+		h.do(h.slack.Unreact(bob, card.Channel, card.TS, "white_check_mark"))
+		votes(0)
+		h.silent()
+	})
+}
+
 // Trap 10: a button counts only on the card of its request, with its digest.
 func TestForeignButtons(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {

@@ -95,8 +95,8 @@ func TestCommandWhereBotIsAbsent(t *testing.T) {
 			t.Errorf("answered by %+v, want a response_url", m)
 		}
 		h.has(m, "I am not in <#"+chanX+">", "Nothing was started")
-		if open, _ := h.approvals.Open(t.Context()); len(open) != 0 || h.engine.plans != 0 {
-			t.Errorf("open: %v; planned %d times", open, h.engine.plans)
+		if open, _ := h.approvals.Open(t.Context()); len(open) != 0 || h.engine.planned() != 0 {
+			t.Errorf("open: %v; planned %d times", open, h.engine.planned())
 		}
 		h.command(alice, chanX, "es health") // an answer needs no membership
 		h.has(h.one(), "staging: green")
@@ -119,7 +119,7 @@ func TestStrangersGetNoAnswer(t *testing.T) {
 		}
 		h.say(ci, chanOps, h.slack.Mention()+" es drain n3", "")
 		h.silent()
-		if h.engine.plans != 0 {
+		if h.engine.planned() != 0 {
 			t.Error("planned for a stranger")
 		}
 	})

@@ -46,6 +46,7 @@ type house struct {
 	rdb    *redis.Client
 	hang   atomic.Bool // new and present connections to Redis say nothing
 
+	inbox     bot.Inbox
 	out       *outbox
 	posts     *posts
 	threads   *threads
@@ -70,7 +71,7 @@ func inHouse(t *testing.T, f func(t *testing.T, h *house)) {
 
 func newHouse(t *testing.T) *house {
 	h := &house{
-		t: t, out: &outbox{}, posts: &posts{}, threads: &threads{}, engine: &engine{runs: map[string]ops.Run{}}, log: &syncBuffer{},
+		t: t, out: &outbox{}, posts: &posts{}, threads: &threads{}, engine: &engine{class: ops.R2, runs: map[string]ops.Run{}}, log: &syncBuffer{},
 		slack: slacksim.New(slacksim.Options{}),
 	}
 	w := h.slack
@@ -101,6 +102,7 @@ func newHouse(t *testing.T) *house {
 		},
 		ContextTimeoutEnabled: true,
 	})
+	h.inbox = botredis.NewInbox(h.rdb)
 	h.approvals = approvals.New(approvals.Options{
 		Store: approvalsredis.New(h.rdb), Launcher: bot.NewLauncher(h.engine), Directory: bot.NewDirectory(h.client),
 		Policy: approvals.Policy{Team: "T0HOME", Environments: map[string]approvals.Environment{
@@ -121,7 +123,7 @@ func newHouse(t *testing.T) *house {
 // options are those of a server of the house.
 func (h *house) options() bot.ServerOptions {
 	return bot.ServerOptions{
-		Slack: h.client, HTTP: h.http, Inbox: botredis.NewInbox(h.rdb), Outbox: h.out, Posts: h.posts, Threads: h.threads,
+		Slack: h.client, HTTP: h.http, Inbox: h.inbox, Outbox: h.out, Posts: h.posts, Threads: h.threads,
 		Engine: h.engine, Approvals: h.approvals, Directory: bot.NewDirectory(h.client),
 		Words: commands.Vocabulary{Command: "/ops", Environments: []string{"staging", "prod"}, DefaultEnvironment: "staging", BotUser: "U0TWOKEY"},
 		Log:   slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -270,6 +272,13 @@ func (o *outbox) Put(_ context.Context, m bot.Message) error {
 	return nil
 }
 
+// breakWith makes Put fail with err; nil: work again.
+func (o *outbox) breakWith(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail = err
+}
+
 // all returns what was said so far, and forgets it.
 func (o *outbox) all() []bot.Message {
 	o.mu.Lock()
@@ -369,9 +378,17 @@ type engine struct {
 	plans   int
 	runs    map[string]ops.Run
 	asked   []string // "pause <id> <by>"
+	class   ops.Class
 	confirm string
 	takes   time.Duration
 	err     error
+}
+
+// planned is how often Plan made a plan.
+func (e *engine) planned() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.plans
 }
 
 func (e *engine) Has(kind string) (known, query bool) {
@@ -399,7 +416,7 @@ func (e *engine) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
 	defer e.mu.Unlock()
 	e.plans++
 	return ops.Plan{
-		Call: call, Class: ops.R2, Title: "Drain n3 in " + call.Environment, Effect: "moves 24 shards off n3", Targets: call.Args,
+		Call: call, Class: e.class, Title: "Drain n3 in " + call.Environment, Effect: "moves 24 shards off n3", Targets: call.Args,
 		Confirm: e.confirm, Params: map[string]string{"plan": strings.Repeat("x", e.plans)}, // each plan differs
 	}, nil
 }

@@ -1,6 +1,8 @@
 package bot_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"twokey/approvals"
+	"twokey/bot"
 	"twokey/bot/slacksim"
 )
 
@@ -64,6 +67,35 @@ func TestCommandWhileRedisHangs(t *testing.T) {
 		if open, err := h.approvals.Open(t.Context()); err != nil || len(open) > 0 {
 			t.Errorf("open: %v, %v", open, err)
 		}
+	})
+}
+
+// stuck is an Inbox that takes a minute, whatever its context says.
+type stuck struct{ bot.Inbox }
+
+func (stuck) Accept(context.Context, bot.Item) (bool, error) {
+	time.Sleep(time.Minute)
+	return false, errors.New("redis: away")
+}
+
+// The answer is in time even if the Redis client does not obey its deadline.
+func TestCommandWhileInboxIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.inbox = stuck{h.inbox}
+		h.receive()
+		start := time.Now()
+		d, err := h.slack.Command(alice, chanOps, "es health")
+		if err != nil || d.Wait(t.Context()) != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 2500*time.Millisecond {
+			t.Errorf("acknowledged after %s", took)
+		}
+		if told := h.slack.Ephemerals(alice); len(told) != 1 || !strings.HasPrefix(told[0].Text, "Not taken, ") {
+			t.Errorf("told %+v", told)
+		}
+		time.Sleep(time.Minute)
 	})
 }
 

@@ -1,12 +1,15 @@
 package bot_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"twokey/bot"
 	"twokey/bot/slacksim"
 )
 
@@ -42,22 +45,54 @@ func TestTakeover(t *testing.T) {
 // plan stands.
 func TestHandledTwice(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
-		h.out.fail = errors.New("redis: away") // each try fails after the request is made
+		h.out.breakWith(errors.New("redis: away")) // each try fails after the request is made
 		d, err := h.slack.Say(alice, h.slack.DM(alice), "es drain n3", "")
 		if err != nil || d == "" {
 			t.Fatal(err)
 		}
 		h.settle()
-		if h.engine.plans < 2 {
-			t.Fatalf("handled %d times\n%s", h.engine.plans, h.log)
+		if h.engine.planned() < 2 {
+			t.Fatalf("handled %d times\n%s", h.engine.planned(), h.log)
 		}
-		h.out.fail = nil
+		h.out.breakWith(nil)
 		time.Sleep(time.Minute)
 		h.settle()
 		h.has(h.one(), "Asked: Drain n3")
 		open, err := h.approvals.Open(t.Context())
 		if err != nil || len(open) != 1 || strings.Contains(string(open[0].Sealed), `"xx"`) {
 			t.Errorf("open: %+v, %v: want the first plan", open, err)
+		}
+	})
+}
+
+// forgetful is an Inbox whose first n calls of Done are lost, as when the process is
+// killed just before.
+type forgetful struct {
+	bot.Inbox
+	n atomic.Int32
+}
+
+func (f *forgetful) Done(ctx context.Context, key string) error {
+	if f.n.Add(-1) >= 0 {
+		return errors.New("redis: away")
+	}
+	return f.Inbox.Done(ctx, key)
+}
+
+// An item that was handled and not marked so is handled again, and says nothing twice.
+func TestDoneIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		f := &forgetful{Inbox: h.inbox}
+		f.n.Store(2)
+		h.inbox = f
+		h.serve()
+		h.command(alice, chanOps, "es health")
+		time.Sleep(5 * time.Minute)
+		h.settle()
+		h.has(h.one(), "staging: green")
+		if left := f.n.Load(); left >= 0 {
+			t.Errorf("the item was not handled again: %d", left)
 		}
 	})
 }
