@@ -424,3 +424,74 @@ func TestOtherClusterStops(t *testing.T) {
 		}
 	})
 }
+
+// Done is said only after two polls in a row in which both sources say zero.
+func TestDoneNeedsBothSourcesTwice(t *testing.T) {
+	const none, noneHeld = `[{"node":"n2","shards":"0"}]`, `{"nodes":{"%s":{"indices":{"shard_stats":{"total_count":0},"store":{"size_in_bytes":0}}}}}`
+	tests := []struct {
+		name  string
+		wrong func(r *http.Request, poll int, id string) string // body of a wrong answer, or ""
+	}{
+		{"the table says zero, the node not", func(r *http.Request, _ int, _ string) string {
+			if strings.HasPrefix(r.URL.Path, "/_cat/allocation/") {
+				return none
+			}
+			return ""
+		}},
+		{"the node says zero, the table not", func(r *http.Request, _ int, id string) string {
+			if strings.HasSuffix(r.URL.Path, "/shard_stats,store") {
+				return strings.ReplaceAll(noneHeld, "%s", id)
+			}
+			return ""
+		}},
+		{"both say zero, once", func(r *http.Request, poll int, id string) string {
+			switch {
+			case poll%2 == 0:
+				return ""
+			case strings.HasPrefix(r.URL.Path, "/_cat/allocation/"):
+				return none
+			case strings.HasSuffix(r.URL.Path, "/shard_stats,store"):
+				return strings.ReplaceAll(noneHeld, "%s", id)
+			}
+			return ""
+		}},
+		{"no answer at all", func(r *http.Request, poll int, _ string) string {
+			switch {
+			case poll > 6:
+				return ""
+			case strings.HasPrefix(r.URL.Path, "/_cat/allocation/"):
+				return `[{"node":"UNASSIGNED","shards":"0"}]`
+			case strings.HasSuffix(r.URL.Path, "/shard_stats,store"):
+				return `{}`
+			}
+			return ""
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := three(t)
+				s.AddIndex("logs", 8, 0, 100*mb)
+				b := begin(t, s.drain(), call("es drain", "", "n2"))
+				poll, lies := 0, 0
+				s.Intercept(func(r *http.Request) elasticsim.Fault {
+					if body := tt.wrong(r, poll, s.NodeID("n2")); body != "" && s.Shards("n2") > 0 {
+						lies++
+						return elasticsim.Fault{Status: http.StatusOK, Body: body}
+					}
+					return elasticsim.Fault{}
+				})
+				p := drive(t, s.drain(), b, func(step int, p ops.Progress) bool {
+					poll++
+					if step == 1 && p.Phase == ops.Done && s.Shards("n2") > 0 {
+						t.Errorf("done with %d shards on n2", s.Shards("n2"))
+					}
+					return false
+				})
+				if p.Phase != ops.Done || lies == 0 {
+					t.Errorf("%+v after %d wrong answers", p, lies)
+				}
+			})
+		})
+	}
+}
