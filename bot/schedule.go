@@ -29,6 +29,7 @@ type entry struct {
 	due                time.Time
 	sent               time.Time // an Edit: last time; zero: never
 	sending            bool
+	uses               []Rate // what its call will use; nil: not known yet
 }
 
 func newSchedule() *schedule {
@@ -158,13 +159,16 @@ func (s *schedule) ready(e *entry, now time.Time) bool {
 	return true
 }
 
-// rates are what the entry's call will use.
+// rates are what the entry's call will use, once the post it goes under is settled.
 func (s *schedule) rates(e *entry) []Rate {
-	channel := e.channel
-	if p := s.roots[e.under]; p.Posted {
-		channel = p.Channel
+	if e.uses == nil {
+		channel := e.channel
+		if p := s.roots[e.under]; p.Posted {
+			channel = p.Channel
+		}
+		e.uses = rates(method(e.act), channel, e.isLive())
 	}
-	return rates(method(e.act), channel, e.isLive())
+	return e.uses
 }
 
 // method is the call that delivers an act; "" is a response_url.

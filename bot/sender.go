@@ -131,7 +131,7 @@ func (s *Sender) lead(ctx context.Context) bool {
 }
 
 // page is how many messages are read from the queue at once.
-const page = 500
+const page = 200
 
 // manyRoots is how many places of posts are kept in memory; then they are read again.
 const manyRoots = 20_000
