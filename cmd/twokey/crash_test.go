@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -200,8 +201,14 @@ func clusterSettings(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	return settingsText(t, res.Body)
+}
+
+// settingsText is the answer of _cluster/settings as sorted lines.
+func settingsText(t *testing.T, body io.Reader) string {
+	t.Helper()
 	var s map[string]map[string]string
-	if err := json.NewDecoder(res.Body).Decode(&s); err != nil {
+	if err := json.NewDecoder(body).Decode(&s); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string

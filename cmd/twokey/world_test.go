@@ -264,3 +264,18 @@ func (w *world) cardID(card slacksim.Message) string {
 	}
 	return id
 }
+
+// settings are the cluster's own settings, flat, as text.
+func (w *world) settings() string {
+	w.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://n1:9200/_cluster/settings?flat_settings=true", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	res, err := w.es.RoundTripper().RoundTrip(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return settingsText(w.t, res.Body)
+}
