@@ -74,7 +74,7 @@ func call(inv commands.Invocation) ops.Call {
 // answer carries out a query. A failed one is not repeated later: the person reads
 // why, and asks again.
 func (s *Server) answer(ctx context.Context, w word, inv commands.Invocation) error {
-	defer s.tellSlow(ctx, w, fmt.Sprintf("Reading: `%s` …", escape(inv.Text)))()
+	defer s.tellSlow(ctx, w, "Reading: "+code(inv.Text)+" …")()
 	reading, cancel := context.WithTimeout(ctx, s.o.ReadTime)
 	defer cancel()
 	a, err := s.o.Engine.Answer(reading, call(inv))
@@ -131,15 +131,15 @@ func (s *Server) request(ctx context.Context, w word, inv commands.Invocation) e
 		return w.reply(ctx, "", s.failed(w, inv, err))
 	}
 	if p.Confirm != "" && inv.Flags["confirm"] != p.Confirm {
-		return w.reply(ctx, "", fmt.Sprintf("This is %s: it %s and cannot be undone. If you mean it, type it again with `--confirm %s`. Nothing was started.",
-			p.Class, escape(p.Effect), escape(p.Confirm)))
+		return w.reply(ctx, "", fmt.Sprintf("This is %s: it %s and cannot be undone. If you mean it, type it again with %s. Nothing was started.",
+			p.Class, escape(p.Effect), code("--confirm "+p.Confirm)))
 	}
 	return s.submit(ctx, w, p, o)
 }
 
 // plan asks the engine for a plan, within ReadTime.
 func (s *Server) plan(ctx context.Context, w word, inv commands.Invocation) (ops.Plan, error) {
-	defer s.tellSlow(ctx, w, fmt.Sprintf("Planning: `%s` …", escape(inv.Text)))()
+	defer s.tellSlow(ctx, w, "Planning: "+code(inv.Text)+" …")()
 	ctx, cancel := context.WithTimeout(ctx, s.o.ReadTime)
 	defer cancel()
 	return s.o.Engine.Plan(ctx, call(inv))
