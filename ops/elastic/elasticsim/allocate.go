@@ -124,7 +124,8 @@ func (c *Cluster) anyTarget() bool {
 func (c *Cluster) bestTarget(s *shard) *node {
 	var best *node
 	throttled := false
-	for _, n := range c.nodes {
+	for i := range c.nodes { // among equals, the primaries of an index go round
+		n := c.nodes[(i+s.number)%len(c.nodes)]
 		if !n.alive || !n.data() || n == s.node {
 			continue
 		}
