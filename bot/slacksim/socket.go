@@ -260,7 +260,7 @@ func (w *Workspace) KillSockets() {
 }
 
 // FreezeSockets makes every present connection a silent dead one: open, but nothing
-// comes through, no pings either.
+// comes through, no pings either. Until the app closes one, it gets its share of envelopes.
 func (w *Workspace) FreezeSockets() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

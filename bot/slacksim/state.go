@@ -24,10 +24,12 @@ type (
 		As       string        `json:"as"`
 		Channel  string        `json:"channel"`
 		People   []pagePerson  `json:"people"`
+		Groups   pageNames     `json:"groups"` // handles by id
 		Channels []pageChannel `json:"channels"`
 		Messages []pageMessage `json:"messages"`
 		Thread   []pageMessage `json:"thread"`
 	}
+	pageNames  map[string]string
 	pagePerson struct {
 		ID    string            `json:"id"`
 		Name  string            `json:"name"`
@@ -76,7 +78,7 @@ func (w *Workspace) serveState(rw http.ResponseWriter, r *http.Request) {
 func (w *Workspace) pageState(as, channel, thread string) pageState {
 	s := pageState{
 		Version: w.version, Team: w.opts.TeamName, Bot: w.opts.BotUser, BotName: w.opts.BotName, Command: w.opts.Command,
-		Welcome: w.opts.Welcome, Try: w.opts.Try, People: []pagePerson{}, Channels: []pageChannel{},
+		Welcome: w.opts.Welcome, Try: w.opts.Try, People: []pagePerson{}, Channels: []pageChannel{}, Groups: pageNames{},
 	}
 	if s.Try == nil {
 		s.Try = []string{w.opts.Command + " help"}
@@ -86,6 +88,9 @@ func (w *Workspace) pageState(as, channel, thread string) pageState {
 		s.App = "HTTP"
 	case (&Snapshot{w}).Sockets() > 0:
 		s.App = "Socket Mode"
+	}
+	for _, g := range w.groups {
+		s.Groups[g.ID] = g.Handle
 	}
 	var me *Person
 	for _, p := range w.people {

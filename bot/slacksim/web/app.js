@@ -81,10 +81,12 @@ function render() {
   const channel = state.channels.find((c) => c.id === state.channel);
   const names = {
     me: state.as,
+    groups: state.groups,
     users: Object.fromEntries(state.people.map((p) => [p.id, p.name])),
     channels: Object.fromEntries(state.channels.map((c) => [c.id, c.name])),
   };
   $("team").textContent = state.team;
+  $("tag").hidden = /sandbox/i.test(state.team);
   document.title = `${channel.kind === "im" ? "" : "#"}${channel.name} as ${me.real} – ${state.team}`;
   renderPeople(me);
   renderChannels(me);

@@ -11,7 +11,7 @@ export function avatar(person, small) {
     a.classList.add("bot");
     a.append(person?.id === "USLACKBOT" ? "S" : drawing("key"));
   } else {
-    a.append(person.real.split(/\s+/).map((w) => w[0]).join("").slice(0, 2).toUpperCase());
+    a.append(person.real.split(/[^\p{L}\p{N}]+/u).map((w) => w[0] ?? "").join("").slice(0, 2).toUpperCase());
     let n = 0;
     for (const c of person.id) n = (n * 31 + c.charCodeAt(0)) >>> 0;
     a.style.background = palette[n % palette.length];

@@ -17,7 +17,7 @@ export function el(tag, props = {}, ...children) {
 
 const unescape = (s) => s.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
-// mrkdwn returns a fragment. names: {users: id→name, channels: id→name, me: id}.
+// mrkdwn returns a fragment. names: {users, groups, channels: id→name, me: id}.
 export function mrkdwn(text, names) {
   const out = document.createDocumentFragment();
   for (const [i, part] of text.split(/```\n?/).entries()) {
@@ -100,18 +100,21 @@ function angle(body, names) {
     case "#":
       return el("span", { class: "mention" }, "#" + (names.channels[ref.slice(1)] ?? label ?? ref.slice(1)));
     case "!":
-      return special(ref.slice(1), label);
+      return special(ref.slice(1), label, names);
   }
   if (!/^(https?|mailto):/.test(ref)) return document.createTextNode(unescape(`<${body}>`));
   return el("a", { href: unescape(ref), target: "_blank", rel: "noreferrer" }, unescape(label ?? ref));
 }
 
-function special(ref, label) {
+function special(ref, label, names) {
   if (ref.startsWith("date^")) {
     const [, seconds, format] = ref.split("^");
     return el("time", { datetime: new Date(seconds * 1000).toISOString() }, date(new Date(seconds * 1000), format));
   }
-  if (ref.startsWith("subteam^")) return el("span", { class: "mention" }, label ?? ref);
+  if (ref.startsWith("subteam^")) {
+    const id = ref.slice("subteam^".length);
+    return el("span", { class: "mention" }, names.groups[id] ? "@" + names.groups[id] : (label ?? id));
+  }
   return el("span", { class: "mention" }, "@" + (label ?? ref));
 }
 
