@@ -39,9 +39,10 @@ type decision struct {
 	Explanation string `json:"explanation"`
 }
 
-// decided reports whether the answer has a verdict for each node: there is none while
-// the shard is on its way.
-func (e explanation) decided() bool { return e.State == "started" || e.State == "unassigned" }
+// decided reports whether the answer has the deciders' verdict for each node. There is
+// none while the shard is on its way, nor for a lost primary: there Elasticsearch looks
+// for a copy on disk and leaves the deciders out, which reads as if no filter was set.
+func (e explanation) decided() bool { return e.State == "started" }
 
 // explain asks the elected master about one shard copy; with on empty about the primary
 // or some replica, else about the copy on the node with this id.

@@ -69,3 +69,12 @@ func TestBroken(t *testing.T) {
 		})
 	}
 }
+
+// Seen on 8.19.13 with exclude.zone=spot in effect: the explanation of a primary whose only
+// copy was on a dead node has no deciders. It must not be read as "no filter".
+func TestLostPrimaryTellsNothing(t *testing.T) {
+	lost := explanation{State: "unassigned", Nodes: []nodeDecision{{ID: "ID2", Decision: "no"}, {ID: "ID3", Decision: "no"}}}
+	if lost.decided() {
+		t.Error("taken for a verdict")
+	}
+}
