@@ -69,7 +69,6 @@ func badArguments(format string, args ...any) *apiError {
 type request struct {
 	method   string
 	args     map[string]string // objects and arrays of JSON bodies as their JSON
-	host     string
 	warnings []string
 	call     *Call
 }
@@ -82,7 +81,7 @@ func (q *request) flag(name string) bool {
 }
 
 func (w *Workspace) serveAPI(rw http.ResponseWriter, r *http.Request) {
-	q := &request{method: r.PathValue("method"), host: r.Host}
+	q := &request{method: r.PathValue("method")}
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 4<<20))
 	args, header, bad := parseArgs(r, body)
 	q.args = args
