@@ -228,15 +228,6 @@ func (w *Workspace) newTrigger() string {
 	return fmt.Sprintf("%d.%d.%032x", time.Now().UnixMilli(), 900000000+w.serial, w.serial)
 }
 
-// spawn runs f in a goroutine Close waits for. After Close it does nothing.
-func (w *Workspace) spawn(f func(context.Context)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.closed {
-		w.wg.Go(func() { f(w.ctx) })
-	}
-}
-
 // AddPerson adds a user. An empty ID, Name or Team is filled in; an empty Team means
 // the home workspace.
 func (w *Workspace) AddPerson(p Person) Person {
