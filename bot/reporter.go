@@ -167,7 +167,11 @@ func (r *Reporter) deal(ctx context.Context, what string, f func() error) {
 		delete(r.notYet, what)
 		return
 	}
-	w.after = min(max(2*w.after, r.o.Poll), 30*time.Second)
+	limit := 30 * time.Second
+	if errors.Is(err, errNotYet) {
+		limit = 2 * time.Second // somebody waits for a card
+	}
+	w.after = min(max(2*w.after, r.o.Poll), limit)
 	w.at = time.Now().Add(w.after)
 	r.notYet[what] = w
 	if !errors.Is(err, errNotYet) {
