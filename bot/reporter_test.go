@@ -296,87 +296,99 @@ func TestReporterExpired(t *testing.T) {
 	})
 }
 
-// A run that found the world changed is asked again, once, beside the old card; the
-// old card links to the new one.
+// superseded is a run that found the world changed at its start.
+func (p *play) superseded(o bot.Origin) approvals.Request {
+	r := p.ask("command:1", o)
+	time.Sleep(2 * time.Second)
+	p.approve(r.ID)
+	time.Sleep(2 * time.Second)
+	fresh := plan("n4")
+	p.tick(r.ID, func(r *ops.Run) {
+		r.State, r.EndedAt, r.Fresh, r.Changed, r.Reason = ops.Superseded, time.Now(), &fresh, []string{"health is yellow"}, "health is yellow"
+	}, ops.Event{Kind: ops.Ending, Text: "Not started: health is yellow."})
+	return r
+}
+
+// askedAgain: a superseded run is asked again, once, beside the old card; the old card
+// links to the new one.
+func (p *play) askedAgain(r approvals.Request) {
+	t := p.t
+	open, err := p.requests.Open(t.Context())
+	if err != nil || len(open) != 1 || open[0].Supersedes != r.ID || open[0].Digest != plan("n4").Digest() || len(open[0].Votes) != 0 {
+		t.Fatalf("open: %+v, %v", open, err)
+	}
+	at, _, _ := p.outbox.Posted(t.Context(), "card:"+open[0].ID)
+	has(t, p.card(r.ID)[0], "*Superseded*", "health is yellow", "https://home.slack.com/archives/C0OPS/p"+strings.ReplaceAll(at.TS, ".", ""))
+	has(t, p.card(open[0].ID)[0], "Drain n4", "Replaces", `"action_id":"approve"`)
+	p.once("card:"+r.ID, "card:"+open[0].ID, fmt.Sprintf("event:%s:1", r.ID))
+	if n := len(p.sim.Channel("C0OPS")); n != 2 {
+		t.Errorf("%d posts in the channel, want two cards", n)
+	}
+}
+
 func TestReporterSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlay(t)
 		defer p.sender(p.http)()
-		stop := p.reporter(p.rdb)
-		r := p.ask("command:1", here())
-		p.approve(r.ID)
-		fresh := plan("n4")
-		p.tick(r.ID, func(r *ops.Run) {
-			r.State, r.EndedAt, r.Fresh, r.Changed, r.Reason = ops.Superseded, time.Now(), &fresh, []string{"health is yellow"}, "health is yellow"
-		}, ops.Event{Kind: ops.Ending, Text: "Not started: health is yellow."})
+		defer p.reporter(p.rdb)()
+		r := p.superseded(here())
 		p.idleAfterReport()
-		stop()
-		defer p.reporter(p.rdb)() // a new process does it all again
-		if _, err := p.requests.Vote(t.Context(), approvals.Ballot{Request: r.ID, Voter: "U0BOB", Approve: true, Via: approvals.ViaTyped}); err != nil && !errors.Is(err, approvals.ErrLaunched) {
-			t.Fatal(err)
-		}
-		p.idleAfterReport()
-		open, err := p.requests.Open(t.Context())
-		if err != nil || len(open) != 1 || open[0].Supersedes != r.ID || open[0].Digest != fresh.Digest() || len(open[0].Votes) != 0 {
-			t.Fatalf("open: %+v, %v", open, err)
-		}
-		at, _, _ := p.outbox.Posted(t.Context(), "card:"+open[0].ID)
-		old := p.card(r.ID)
-		has(t, old[0], "*Superseded*", "health is yellow", "https://home.slack.com/archives/C0OPS/p"+strings.ReplaceAll(at.TS, ".", ""))
-		has(t, p.card(open[0].ID)[0], "Drain n4", "Replaces", `"action_id":"approve"`)
-		p.once("card:"+r.ID, "card:"+open[0].ID, fmt.Sprintf("event:%s:1", r.ID))
-		if n := len(p.sim.Channel("C0OPS")); n != 2 {
-			t.Errorf("%d posts in the channel, want two cards", n)
-		}
+		p.askedAgain(r)
 		p.obeyed()
 	})
 }
 
-// The reporter dies at each of its calls to Redis in turn; another goes on. What people
-// see is always the same.
+// The reporter dies at one of its calls to Redis after the other; another goes on. What
+// people see is always the same.
 func TestReporterKilledAnywhere(t *testing.T) {
-	for at := 1; ; at += 10 {
-		reached := true
-		synctest.Test(t, func(t *testing.T) {
-			p := newPlay(t)
-			defer p.sender(p.http)()
-			dying := &countdown{left: at}
-			own := p.redis()
-			defer own.Close()
-			own.AddHook(dying)
-			stop := p.reporter(own)
-			go func() {
-				for dying.alive() {
-					time.Sleep(100 * time.Millisecond)
-				}
-				stop()
-			}()
-			r := p.drained(here())
-			time.Sleep(5 * time.Second)
-			if reached = !dying.alive(); !reached {
-				dying.kill()
-				time.Sleep(time.Second)
+	for name, story := range map[string]struct {
+		every int
+		tell  func(p *play, o bot.Origin) approvals.Request
+		check func(p *play, r approvals.Request)
+	}{
+		"done":       {11, (*play).drained, (*play).whole},
+		"superseded": {3, (*play).superseded, (*play).askedAgain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for at, reached := 1, true; reached && !t.Failed(); at += story.every {
+				synctest.Test(t, func(t *testing.T) {
+					p := newPlay(t)
+					defer p.sender(p.http)()
+					dying := &countdown{left: at}
+					own := p.redis()
+					defer own.Close()
+					own.AddHook(dying)
+					stop := p.reporter(own)
+					r := story.tell(p, here())
+					time.Sleep(5 * time.Second)
+					reached = dying.kill()
+					stop()
+					time.Sleep(15 * time.Second) // the lease passes
+					defer p.reporter(p.rdb)()
+					time.Sleep(5 * time.Second)
+					p.idleAfterReport()
+					story.check(p, r)
+					p.obeyed()
+					if t.Failed() || !reached {
+						t.Logf("killed at every %dth call of %d", story.every, at)
+					}
+				})
 			}
-			time.Sleep(15 * time.Second) // the lease passes
-			defer p.reporter(p.rdb)()
-			time.Sleep(5 * time.Second)
-			p.idleAfterReport()
-			thread := p.card(r.ID)
-			if len(thread) != 4 {
-				t.Fatalf("killed at call %d: thread %q", at, texts(thread))
-			}
-			has(t, thread[0], "*Done*")
-			has(t, thread[1], "Done")
-			has(t, thread[2], "n3 is excluded.")
-			has(t, thread[3], "*Kept as planned*")
-			p.once("card:"+r.ID, "status:"+r.ID, fmt.Sprintf("event:%s:1", r.ID), fmt.Sprintf("event:%s:2", r.ID))
-			p.obeyed()
 		})
-		if !reached || t.Failed() {
-			t.Logf("killed at %d points", at/10+1)
-			return
-		}
 	}
+}
+
+// whole is the thread of a run that ended well, told twice or once.
+func (p *play) whole(r approvals.Request) {
+	thread := p.card(r.ID)
+	if len(thread) != 4 {
+		p.t.Fatalf("thread %q", texts(thread))
+	}
+	has(p.t, thread[0], "*Done*")
+	has(p.t, thread[1], "Done")
+	has(p.t, thread[2], "n3 is excluded.")
+	has(p.t, thread[3], "*Kept as planned*")
+	p.once("card:"+r.ID, "status:"+r.ID, fmt.Sprintf("event:%s:1", r.ID), fmt.Sprintf("event:%s:2", r.ID))
 }
 
 // countdown kills a connection to Redis at its n-th command: that one and all after it
@@ -386,16 +398,13 @@ type countdown struct {
 	left int
 }
 
-func (c *countdown) alive() bool {
+// kill ends it now and reports whether it was dead already.
+func (c *countdown) kill() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.left > 0
-}
-
-func (c *countdown) kill() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.left = 0
+	dead := c.left <= 0
+	c.left = min(c.left, 0)
+	return dead
 }
 
 func (c *countdown) DialHook(next redis.DialHook) redis.DialHook { return next }

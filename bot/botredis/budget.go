@@ -21,7 +21,7 @@ func NewBudget(rdb redis.UniversalClient) *Budget { return &Budget{rdb: rdb} }
 // burst of each. Generic cell rate algorithm: the key holds when the calls so far are
 // used up; a call may come while that is less than burst-1 calls ahead. Returns wait
 // (ms) and the number of the rate, from 1.
-var budgetTakeAll = redis.NewScript(now + `
+var budgetTakeAll = redis.NewScript(inboxNow + `
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0, 0} end
 local wait, which, upto = 0, 0, {}
 for i = 1, #ARGV / 2 do

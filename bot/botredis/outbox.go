@@ -26,12 +26,6 @@ import (
 // change.
 const keepSaid = 90 * 24 * time.Hour
 
-// now is Lua for the server's time in milliseconds.
-const now = `
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-`
-
 // Outbox is the bot.Outbox in Redis, and the Queue, Posts and Leases of its sender.
 type Outbox struct{ rdb redis.UniversalClient }
 
@@ -111,7 +105,7 @@ func shows(m bot.Message) string {
 
 // outboxLook: KEYS waiting. ARGV mark, n, prefix of messages. It only reads. One
 // script instead of a pipeline of n reads: what it saw is one moment.
-var outboxLook = redis.NewScript(now + `
+var outboxLook = redis.NewScript(inboxNow + `
 local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local out = {string.format('%.0f', now)}
 for i = 1, #found, 2 do
@@ -167,7 +161,7 @@ func wrap(what string, err error) error {
 }
 
 // outboxClaim: KEYS lease, message. ARGV holder, nonce.
-var outboxClaim = redis.NewScript(now + `
+var outboxClaim = redis.NewScript(inboxNow + `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
 local m = redis.call('HMGET', KEYS[2], 'body', 'ver', 'state', 'doubt', 'claim')
 if not m[1] then return false end
@@ -207,7 +201,7 @@ func (b *Outbox) Claim(ctx context.Context, holder, key string) (bot.Claimed, er
 // outboxSent: KEYS waiting, message, the post an edit changed (of others the same),
 // where the post is. ARGV key, version, channel, ts (empty: no post), 1 for an edit,
 // keep ms. Its repetition finds nothing more to do.
-var outboxSent = redis.NewScript(now + `
+var outboxSent = redis.NewScript(inboxNow + `
 local key, keep = ARGV[1], ARGV[6]
 redis.call('HSET', KEYS[2], 'state', 'sent', 'sent', now)
 redis.call('HDEL', KEYS[2], 'doubt', 'tried', 'tries', 'nb', 'was')
@@ -239,7 +233,7 @@ func (b *Outbox) Sent(ctx context.Context, c bot.Claimed, p bot.Place) error {
 }
 
 // outboxLater: KEYS message. ARGV claim, wait ms, doubt. Only the last claim counts.
-var outboxLater = redis.NewScript(now + `
+var outboxLater = redis.NewScript(inboxNow + `
 if redis.call('HGET', KEYS[1], 'claim') ~= ARGV[1] or redis.call('HGET', KEYS[1], 'state') ~= 'sending' then return 0 end
 redis.call('HSET', KEYS[1], 'state', '', 'doubt', ARGV[3], 'nb', now + tonumber(ARGV[2]))
 return 1
