@@ -10,12 +10,13 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// deliver claims one message, sends it and notes what became of it.
-func (s *Sender) deliver(ctx context.Context, key string) result {
+// deliver claims one message, known by what was put at mark, sends it and notes what
+// became of it.
+func (s *Sender) deliver(ctx context.Context, key string, mark int64) result {
 	c, err := s.o.Queue.Claim(ctx, s.holder, key)
 	switch {
 	case errors.Is(err, ErrGone):
-		return result{key: key, end: gone, version: c.Version}
+		return result{key: key, end: gone, version: mark}
 	case errors.Is(err, ErrNotHolder):
 		return result{key: key, end: lostLease}
 	case err != nil:
@@ -32,7 +33,7 @@ func (s *Sender) deliver(ctx context.Context, key string) result {
 		}
 		switch {
 		case root.Dropped:
-			return s.unfit(ctx, c, "the message it belongs to could not be posted")
+			return s.otherWay(ctx, c, "the message it belongs to could not be posted")
 		case !root.Posted:
 			return s.later(ctx, c, 2*time.Second, c.Doubt)
 		}
@@ -48,7 +49,7 @@ func (s *Sender) deliver(ctx context.Context, key string) result {
 		}
 	}
 	if c.Act == Respond && c.Tries > 3 {
-		return s.unfit(ctx, c, "its response_url did not answer")
+		return s.otherWay(ctx, c, "its response_url did not answer")
 	}
 	p, err := s.call(ctx, c, root.Place)
 	if err != nil {
@@ -125,6 +126,9 @@ func decodeBlocks(raw json.RawMessage) ([]slack.Block, error) {
 	return blocks, nil
 }
 
+// settleTime is how long Slack may still be carrying out a call whose reply was lost.
+const settleTime = 3 * time.Second
+
 // failed notes what an error of a call means.
 func (s *Sender) failed(ctx context.Context, c Claimed, method string, err error, looking bool) result {
 	v := judge(err)
@@ -143,7 +147,11 @@ func (s *Sender) failed(ctx context.Context, c Claimed, method string, err error
 		}
 		return r
 	case again:
-		return s.later(ctx, c, resendWait(c.Tries), doubt)
+		wait := resendWait(c.Tries)
+		if doubt {
+			wait = max(wait, settleTime) // before it is looked for
+		}
+		return s.later(ctx, c, wait, doubt)
 	case away:
 		s.log.Error("Slack refuses the app; what it has to say waits", "key", c.Key, "method", method, "err", errorWord(err))
 		return s.later(ctx, c, max(resendWait(c.Tries), 30*time.Second), doubt)
@@ -155,7 +163,7 @@ func (s *Sender) failed(ctx context.Context, c Claimed, method string, err error
 			return s.rewrite(ctx, c, m)
 		}
 	}
-	return s.unfit(ctx, c, errorWord(err))
+	return s.otherWay(ctx, c, errorWord(err))
 }
 
 // rateKey names the rate that a 429 blocks.

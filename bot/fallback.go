@@ -8,10 +8,10 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// unfit finds another way for a message that cannot be delivered as it should: first a
+// otherWay finds another way for a message that cannot be delivered as it should: first a
 // direct message to its User, then its URL, each once; a Whisper the other way round.
 // An edit, or a message without another way, is dropped and logged.
-func (s *Sender) unfit(ctx context.Context, c Claimed, why string) result {
+func (s *Sender) otherWay(ctx context.Context, c Claimed, why string) result {
 	m := c.Message
 	mayRespond := m.URL != "" && m.Act != Respond && m.Act != Edit
 	mayTell := m.User != "" && m.Act != Edit

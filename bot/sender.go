@@ -48,7 +48,7 @@ type Sender struct {
 
 	until   time.Time // of the lease, by this process's clock
 	renew   time.Time // when to prolong it
-	s       *schedule
+	sched   *schedule // nil: another process is the sender
 	flying  int
 	results chan result
 }
@@ -88,7 +88,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	for s.flying > 0 {
 		s.settle(<-s.results)
 	}
-	if s.s != nil {
+	if s.sched != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := s.o.Leases.Release(ctx, SenderLease, s.holder); err != nil {
@@ -103,7 +103,7 @@ func (s *Sender) Run(ctx context.Context) error {
 func (s *Sender) lead(ctx context.Context) bool {
 	now := time.Now()
 	if now.Before(s.renew) {
-		return s.s != nil && now.Before(s.until)
+		return s.sched != nil && now.Before(s.until)
 	}
 	s.renew = now.Add(min(time.Second, s.o.Lease/6))
 	held, err := s.o.Leases.Hold(ctx, SenderLease, s.holder, s.o.Lease)
@@ -113,21 +113,24 @@ func (s *Sender) lead(ctx context.Context) bool {
 			s.log.Warn("the sender's lease could not be taken", "err", err)
 		}
 		if !now.Before(s.until) {
-			s.s = nil
+			s.sched = nil
 		}
 	case !held:
-		s.s = nil
+		s.sched = nil
 	default:
+		if !now.Before(s.until) {
+			s.sched = nil // the lease had passed: another may have sent meanwhile
+		}
 		s.until = now.Add(s.o.Lease)
-		if s.s == nil {
+		if s.sched == nil {
 			if s.flying > 0 {
 				return false // calls of an earlier term are still under way
 			}
 			s.log.Info("this process sends to Slack now")
-			s.s = newSchedule()
+			s.sched = newSchedule()
 		}
 	}
-	return s.s != nil
+	return s.sched != nil
 }
 
 // page is how many messages are read from the queue at once.
@@ -139,7 +142,7 @@ const manyRoots = 20_000
 // refresh takes in what was put since the last time.
 func (s *Sender) refresh(ctx context.Context) {
 	for {
-		entries, err := s.o.Queue.Waiting(ctx, s.s.mark, page)
+		entries, err := s.o.Queue.Waiting(ctx, s.sched.mark, page)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.log.Warn("the outbox could not be read", "err", err)
@@ -148,22 +151,22 @@ func (s *Sender) refresh(ctx context.Context) {
 		}
 		now := time.Now()
 		for _, e := range entries {
-			s.s.add(e, now)
+			s.sched.add(e, now)
 		}
 		if len(entries) < page {
 			break
 		}
 	}
-	if len(s.s.roots) > manyRoots {
-		clear(s.s.roots)
+	if len(s.sched.roots) > manyRoots {
+		clear(s.sched.roots)
 	}
-	for _, key := range s.s.unknown() {
+	for _, key := range s.sched.unknown() {
 		r, err := s.o.Queue.Root(ctx, key)
 		if err != nil {
 			return
 		}
 		if r.Posted || r.Dropped {
-			s.s.roots[key] = r
+			s.sched.roots[key] = r
 		}
 	}
 }
@@ -175,34 +178,33 @@ func (s *Sender) dispatch(ctx context.Context) {
 		if s.until.Sub(now) < s.o.CallTime {
 			return // a call must end before the lease does
 		}
-		e := s.s.next(now)
+		e := s.sched.next(now)
 		if e == nil {
 			return
 		}
-		wait, key, err := s.o.Budget.Take(ctx, s.s.rates(e))
+		wait, key, err := s.o.Budget.Take(ctx, s.sched.rates(e))
 		if err != nil {
 			s.log.Warn("the rate budget could not be read", "err", err)
 			return
 		}
 		if wait > 0 {
-			s.s.blocked[key] = now.Add(wait)
+			s.sched.blocked[key] = now.Add(wait)
 			continue
 		}
 		e.sending = true
 		s.flying++
 		call, cancel := context.WithDeadline(context.WithoutCancel(ctx), now.Add(s.o.CallTime))
-		go func(key string) {
+		go func(key string, mark int64) {
 			defer cancel()
-			r := s.deliver(call, key)
-			s.results <- r
-		}(e.key)
+			s.results <- s.deliver(call, key, mark)
+		}(e.key, e.mark)
 	}
 }
 
 // result is what became of one delivery.
 type result struct {
 	key     string
-	version int64
+	version int64 // of what was dealt with; a later put stays waiting
 	end     end
 	root    Root          // sent or dropped: what posts under it see
 	wait    time.Duration // later
@@ -223,19 +225,19 @@ const (
 func (s *Sender) settle(r result) {
 	s.flying--
 	if r.end == lostLease {
-		s.s, s.renew = nil, time.Time{}
+		s.sched, s.renew = nil, time.Time{}
 	}
-	if s.s == nil {
+	if s.sched == nil {
 		return
 	}
 	if r.root.Posted || r.root.Dropped {
-		s.s.roots[r.key] = r.root
+		s.sched.roots[r.key] = r.root
 	}
 	now := time.Now()
 	if r.block != "" {
-		s.s.blocked[r.block] = now.Add(r.wait)
+		s.sched.blocked[r.block] = now.Add(r.wait)
 	}
-	e := s.s.entries[r.key]
+	e := s.sched.entries[r.key]
 	if e == nil {
 		return
 	}
@@ -243,17 +245,21 @@ func (s *Sender) settle(r result) {
 	switch r.end {
 	case sent, gone:
 		if e.sent = now; e.mark <= r.version {
-			s.s.remove(r.key) // else it was put again meanwhile
+			s.sched.remove(r.key) // else it was put again meanwhile
 		}
 	case later:
 		e.due = now.Add(r.wait)
 	}
 }
 
+// keepTime is how long an outcome is tried to be noted. Longer would only hold up a
+// shutdown: an outcome that is not noted is looked for.
+const keepTime = 5 * time.Second
+
 // keep repeats a write of an outcome until it is done or the time is over, which leaves
 // the outcome unknown: the next try will look for it.
 func (s *Sender) keep(ctx context.Context, write func(context.Context) error) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Lease)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := write(ctx)
