@@ -106,7 +106,7 @@ func NewApp(ctx context.Context, p Parts) (_ *App, err error) {
 	})
 	reporter := bot.NewReporter(bot.ReporterOptions{
 		Engine: engine, Approvals: requests, Outbox: outbox, Posts: outbox, Threads: threads, Leases: outbox, Log: p.Log,
-		Command: p.Config.Slack.Command,
+		Command: p.Config.Slack.Command, Workspace: self.URL,
 	})
 	server, err := bot.NewServer(bot.ServerOptions{
 		Slack: client, Inbox: botredis.NewInbox(rdb), Outbox: outbox, Posts: outbox, Threads: threads,
