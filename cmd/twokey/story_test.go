@@ -177,3 +177,34 @@ func TestSlackTrouble(t *testing.T) {
 		t.Logf("figure: %d of %d calls of Slack spoiled within a minute; %d replies, none lost, none doubled", spoiled, len(w.slack.Calls()), len(replies))
 	})
 }
+
+// TestHeld asks for a second drain of the cluster while the first one runs: refused, and
+// told who holds it. One that was asked before and is approved now ends without a write.
+func TestHeld(t *testing.T) {
+	inWorld(t, true, func(t *testing.T, w *world) {
+		w.es.AddIndex("everywhere", 1, 2, 1<<20)
+		w.start()
+		w.command(alice, "/ops es drain n2")
+		early := w.card()
+		w.command(alice, "/ops es drain n3")
+		w.await(time.Minute, "second card", func() bool { return w.card().TS != early.TS })
+		card := w.card()
+		w.click(bob, card, "approve")
+		w.await(time.Minute, "write", func() bool { return len(w.es.Writes()) > 0 })
+		writes := len(w.es.Writes())
+
+		w.command(carol, "/ops es drain n2")
+		id := w.cardID(card)
+		w.await(time.Minute, "refusal that names the holder", func() bool {
+			return slices.ContainsFunc(w.slack.Ephemerals(carol), func(e slacksim.Ephemeral) bool {
+				return strings.Contains(e.Text, id[len(id)-6:]) && strings.Contains(e.Text, "Drain n3 in staging")
+			})
+		})
+		w.click(bob, early, "approve")
+		w.awaitReply(time.Minute, early, "Drain n3 in staging")
+		if n := len(w.es.Writes()); n != writes {
+			t.Errorf("%d writes by a run without the lock", n-writes)
+		}
+		t.Logf("privately:\n%s\n%s", w.private(), w.transcript(sandboxChannel))
+	})
+}
