@@ -1,8 +1,8 @@
 package elastic
 
 import (
+	"cmp"
 	"context"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -131,10 +131,11 @@ func (f effect) broken(family string, t texts, nodes []node) []string {
 	return slices.Compact(keys)
 }
 
-// probe is a shard whose explanation is used to see the filters.
+// probe is a shard copy whose explanation is used to see the filters.
 type probe struct {
-	Index string `json:"index"`
-	Shard int    `json:"shard"`
+	Index   string `json:"index"`
+	Shard   int    `json:"shard"`
+	Primary bool   `json:"primary"` // else one of its replicas
 }
 
 const maxProbes = 5
@@ -143,7 +144,7 @@ const maxProbes = 5
 // none can: what is in effect is then unknown.
 func (c Cluster) effect(ctx context.Context, probes []probe) (effect, bool, error) {
 	for _, p := range probes {
-		e, err := c.explain(ctx, p.Index, p.Shard, true, "")
+		e, err := c.explain(ctx, p.Index, p.Shard, p.Primary, "")
 		switch {
 		case isStatus(err, 404), isStatus(err, 400): // index deleted, or no such shard any more
 		case err != nil:
@@ -155,8 +156,11 @@ func (c Cluster) effect(ctx context.Context, probes []probe) (effect, bool, erro
 	return effect{}, false, nil
 }
 
-// probes finds shards to explain: of the given nodes, or, when those are empty, of the
-// data node that holds the fewest. No shard at all gives none.
+// maxLooks is how many other nodes are looked at for shards to explain.
+const maxLooks = 3
+
+// probes finds shards to explain: of the given nodes, or, when none stands still there,
+// of the other data nodes, those that hold the fewest first. No shard at all gives none.
 func (c Cluster) probes(ctx context.Context, ids []string, top topology) ([]probe, error) {
 	for _, id := range ids {
 		copies, err := c.copiesOn(ctx, id)
@@ -171,32 +175,27 @@ func (c Cluster) probes(ctx context.Context, ids []string, top topology) ([]prob
 	if err != nil {
 		return nil, err
 	}
-	fewest, id := 0, ""
-	for _, n := range top.Nodes {
-		if u, ok := use[n.Name]; ok && u.Shards > 0 && (id == "" || u.Shards < fewest) {
-			fewest, id = u.Shards, n.ID
+	others := slices.DeleteFunc(slices.Clone(top.Nodes), func(n node) bool {
+		return slices.Contains(ids, n.ID) || use[n.Name].Shards <= 0
+	})
+	slices.SortStableFunc(others, func(a, b node) int { return cmp.Compare(use[a.Name].Shards, use[b.Name].Shards) })
+	for _, n := range others[:min(len(others), maxLooks)] {
+		copies, err := c.copiesOn(ctx, n.ID)
+		if err != nil {
+			return nil, err
+		}
+		if p := probesOf(copies); len(p) > 0 {
+			return p, nil
 		}
 	}
-	if id == "" {
-		return nil, nil
-	}
-	copies, err := c.copiesOn(ctx, id)
-	return probesOf(copies), err
+	return nil, nil
 }
 
-// probesOf takes up to maxProbes started shards, of different indices if possible.
+// probesOf takes up to maxProbes started copies, of different indices if possible.
 func probesOf(copies []copyOn) []probe {
-	byIndex := map[string]probe{}
-	for _, s := range copies {
-		if _, have := byIndex[s.Index]; !have && s.State == "STARTED" {
-			byIndex[s.Index] = probe{s.Index, s.Shard}
-		}
-	}
 	var chosen []probe
-	for _, index := range slices.Sorted(maps.Keys(byIndex)) {
-		if len(chosen) < maxProbes {
-			chosen = append(chosen, byIndex[index])
-		}
+	for _, s := range spread(copies, maxProbes) {
+		chosen = append(chosen, probe{s.Index, s.Shard, s.Primary})
 	}
 	return chosen
 }

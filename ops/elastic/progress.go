@@ -3,7 +3,11 @@ package elastic
 import (
 	"context"
 	"fmt"
+	"iter"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -91,29 +95,75 @@ func (m moving) label() string {
 	return text
 }
 
-// movingFrom lists the running copies off the nodes with these names. The answer grows
-// with the recoveries running, of which Elasticsearch keeps only a few per node.
-func (c Cluster) movingFrom(ctx context.Context, names map[string]bool) ([]moving, error) {
-	var rows []struct {
-		Index  string `json:"index"`
-		Shard  string `json:"shard"`
-		Source string `json:"source_node"`
-		Target string `json:"target_node"`
-		Done   string `json:"bytes_recovered"`
-		Total  string `json:"bytes_total"`
+// leaving is a copy that the master is moving off a node, by the name of the node it
+// goes to: no two copies of a shard go to one node.
+type leaving struct {
+	index string
+	shard int
+	to    string
+}
+
+// leavingOf are the copies on their way off a node.
+func leavingOf(copies []copyOn, top topology) []leaving {
+	var found []leaving
+	for _, s := range copies {
+		if s.State == "RELOCATING" && s.Other != nil {
+			found = append(found, leaving{s.Index, s.Shard, top.nameOf(*s.Other)})
+		}
 	}
-	err := c.get(ctx, "/_cat/recovery", query("active_only", "true", "bytes", "b", "format", "json",
-		"h", "index,shard,source_node,target_node,bytes_recovered,bytes_total", "s", "index,shard"), &rows)
+	return found
+}
+
+// progressOf reads how far the copies on their way are. The source that Elasticsearch
+// names cannot tell which those are: a replica is copied from its primary, wherever that
+// is. Only the indices concerned are asked for, because Elasticsearch asks every shard of
+// those it is asked for; of them it moves only a few at a time.
+func (c Cluster) progressOf(ctx context.Context, away []leaving) ([]moving, error) {
+	var names []string
+	for _, l := range away {
+		names = append(names, l.index)
+	}
+	slices.Sort(names)
 	var found []moving
-	for _, r := range rows {
-		if !names[r.Source] {
-			continue
+	for part := range inURLs(slices.Compact(names)) {
+		var rows []struct {
+			Index  string `json:"index"`
+			Shard  string `json:"shard"`
+			Target string `json:"target_node"`
+			Done   string `json:"bytes_recovered"`
+			Total  string `json:"bytes_total"`
 		}
-		shard, err := strconv.Atoi(r.Shard)
-		if err != nil {
-			continue
+		err := c.get(ctx, "/_cat/recovery/"+part, query("active_only", "true", "bytes", "b", "format", "json",
+			"h", "index,shard,target_node,bytes_recovered,bytes_total", "s", "index,shard"), &rows)
+		if isStatus(err, 404) {
+			continue // one of them was deleted since: the next poll asks without it
+		} else if err != nil {
+			return nil, err
 		}
-		found = append(found, moving{r.Index, shard, r.Target, max(number(&r.Done), 0), max(number(&r.Total), 0)})
+		for _, r := range rows {
+			shard, err := strconv.Atoi(r.Shard)
+			if err == nil && slices.Contains(away, leaving{r.Index, shard, r.Target}) {
+				found = append(found, moving{r.Index, shard, r.Target, max(number(&r.Done), 0), max(number(&r.Total), 0)})
+			}
+		}
 	}
-	return found, err
+	return found, nil
+}
+
+// inURLs joins index names for the path of requests, some dozens at a time, because a
+// URL may not be longer than 4 KB.
+func inURLs(names []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for len(names) > 0 {
+			n, size := 0, 0
+			for n < len(names) && (n == 0 || size+len(url.PathEscape(names[n]))+1 < 2500) {
+				size += len(url.PathEscape(names[n])) + 1
+				n++
+			}
+			if !yield(url.PathEscape(strings.Join(names[:n], ","))) {
+				return
+			}
+			names = names[n:]
+		}
+	}
 }

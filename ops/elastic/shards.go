@@ -42,7 +42,7 @@ func (q shardsQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, err
 	}
 	table, sum := &ops.Table{Columns: []string{"index", "shard", "copy", "state", "size"}}, int64(0)
 	for _, s := range copies {
-		bytes, known := sizes[probe{s.Index, s.Shard}]
+		bytes, known := sizes[numbered{s.Index, s.Shard}]
 		sum += bytes
 		if len(table.Rows) == maxRows {
 			continue
@@ -70,9 +70,15 @@ func (q shardsQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, err
 	return a, nil
 }
 
+// numbered is a shard, whichever its copies.
+type numbered struct {
+	index string
+	shard int
+}
+
 // shardSizes reads the bytes of each shard from the node that holds them. A node that
 // does not answer gives an empty map: sizes are then unknown.
-func (c Cluster) shardSizes(ctx context.Context, id string) (map[probe]int64, error) {
+func (c Cluster) shardSizes(ctx context.Context, id string) (map[numbered]int64, error) {
 	var answer struct {
 		Nodes map[string]struct {
 			Indices struct {
@@ -86,12 +92,12 @@ func (c Cluster) shardSizes(ctx context.Context, id string) (map[probe]int64, er
 	}
 	err := c.get(ctx, "/_nodes/"+url.PathEscape(id)+"/stats/indices/store", query("level", "shards", "timeout", "5s",
 		"filter_path", "nodes.*.indices.shards.*.*.store.size_in_bytes"), &answer)
-	sizes := map[probe]int64{}
+	sizes := map[numbered]int64{}
 	for index, all := range answer.Nodes[id].Indices.Shards {
 		for _, one := range all {
 			for number, stats := range one {
 				if shard, err := strconv.Atoi(number); err == nil {
-					sizes[probe{index, shard}] = stats.Store.Bytes
+					sizes[numbered{index, shard}] = stats.Store.Bytes
 				}
 			}
 		}

@@ -278,8 +278,7 @@ func (c Cluster) copiesOn(ctx context.Context, id string) ([]copyOn, error) {
 }
 
 // singleCopies returns those of the started copies that have no other started copy
-// anywhere. It asks for the named indices only, some dozens at a time because a URL
-// may not be longer than 4 KB.
+// anywhere. It asks for the indices of those copies only.
 func (c Cluster) singleCopies(ctx context.Context, copies []copyOn) ([]copyOn, error) {
 	var names []string
 	for _, s := range copies {
@@ -287,17 +286,8 @@ func (c Cluster) singleCopies(ctx context.Context, copies []copyOn) ([]copyOn, e
 			names = append(names, s.Index)
 		}
 	}
-	type where struct {
-		index string
-		shard int
-	}
-	started := map[where]int{}
-	for len(names) > 0 {
-		n, size := 0, 0
-		for n < len(names) && (n == 0 || size+len(url.PathEscape(names[n]))+1 < 2500) {
-			size += len(url.PathEscape(names[n])) + 1
-			n++
-		}
+	started := map[numbered]int{}
+	for part := range inURLs(names) {
 		var answer struct {
 			Table struct {
 				Indices map[string]struct {
@@ -307,7 +297,7 @@ func (c Cluster) singleCopies(ctx context.Context, copies []copyOn) ([]copyOn, e
 				} `json:"indices"`
 			} `json:"routing_table"`
 		}
-		err := c.get(ctx, "/_cluster/state/routing_table/"+url.PathEscape(strings.Join(names[:n], ",")), query("master_timeout", "5s",
+		err := c.get(ctx, "/_cluster/state/routing_table/"+part, query("master_timeout", "5s",
 			"ignore_unavailable", "true", "expand_wildcards", "all", "filter_path", "routing_table.indices.*.shards.*.state"), &answer)
 		if err != nil {
 			return nil, err
@@ -320,16 +310,15 @@ func (c Cluster) singleCopies(ctx context.Context, copies []copyOn) ([]copyOn, e
 				}
 				for _, one := range all {
 					if one.State == "STARTED" || one.State == "RELOCATING" {
-						started[where{index, shard}]++
+						started[numbered{index, shard}]++
 					}
 				}
 			}
 		}
-		names = names[n:]
 	}
 	var single []copyOn
 	for _, s := range copies {
-		if s.State != "INITIALIZING" && started[where{s.Index, s.Shard}] <= 1 {
+		if s.State != "INITIALIZING" && started[numbered{s.Index, s.Shard}] <= 1 {
 			single = append(single, s)
 		}
 	}

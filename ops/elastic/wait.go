@@ -173,8 +173,9 @@ func (s waitStep) judge(n *waitNotes, seen sight, journal []ops.Change) (fix boo
 
 // measure reads what the targets hold and makes a status of it. The phase is Waiting.
 func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top topology) (ops.Progress, error) {
-	now, left, bytes, running := t.Now(), sample{At: t.Now()}, int64(0), map[string]bool{}
+	now, left, bytes := t.Now(), sample{At: t.Now()}, int64(0)
 	var away, ids []string
+	var going []leaving
 	empty := true
 	for _, tg := range s.targets {
 		present := tg.present(top)
@@ -196,7 +197,14 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 			empty = empty && h.empty()
 			left.Shards += h.shards()
 			bytes += h.Bytes
-			ids, running[nd.Name] = append(ids, nd.ID), true
+			ids = append(ids, nd.ID)
+			if h.Routed > 0 {
+				copies, err := s.copiesOn(ctx, nd.ID)
+				if err != nil {
+					return ops.Progress{}, err
+				}
+				going = append(going, leavingOf(copies, top)...)
+			}
 		}
 	}
 	if len(away) > 0 {
@@ -213,7 +221,7 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 	if !empty {
 		n.Empty = 0
 	}
-	moves, err := s.movingFrom(ctx, running)
+	moves, err := s.progressOf(ctx, going)
 	if err != nil {
 		return ops.Progress{}, err
 	}
