@@ -49,7 +49,7 @@ func (e *Engine) Tick(ctx context.Context, w Wake) (time.Duration, error) {
 	wait, err := t.advance(held)
 	stop()
 
-	if errors.Is(err, ErrFenced) || errors.Is(context.Cause(held), errLeaseLost) {
+	if errors.Is(err, ErrFenced) || errors.Is(err, errLeaseLost) || errors.Is(context.Cause(held), errLeaseLost) {
 		// If another has it, the next claim says stale; if not, it is ours again.
 		e.o.Log.Warn("claim lost", "run", w.ID, "epoch", run.Epoch, "error", err)
 		return time.Second, nil
@@ -205,7 +205,7 @@ func (t *turn) unknown(ctx context.Context, what string, err error) (time.Durati
 // over reports whether the tick itself is at its end, rather than a call of a step
 // having failed.
 func over(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrFenced)
+	return ctx.Err() != nil || errors.Is(err, ErrFenced) || errors.Is(err, errLeaseLost)
 }
 
 // backoff is the wait after n failures in a row: doubled each time up to a limit, less

@@ -69,3 +69,40 @@ func TestHold(t *testing.T) {
 		})
 	}
 }
+
+// TestHeld: the clock decides, also while no timer has fired yet.
+func TestHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ttl = 15 * time.Second
+		began := time.Now()
+		c := renewals{answer: func() error {
+			if time.Since(began) > 7*time.Second {
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		ctx, stop := hold(t.Context(), c, ttl, began)
+		defer stop()
+		for _, after := range []time.Duration{0, 19 * time.Second} { // renewed at 5 s
+			time.Sleep(time.Until(began.Add(after)))
+			if err := Held(ctx); err != nil {
+				t.Errorf("after %s: %v", after, err)
+			}
+		}
+		time.Sleep(time.Second)
+		if err := Held(ctx); !errors.Is(err, errLeaseLost) {
+			t.Errorf("a whole ttl after the last renewal: %v", err)
+		}
+		stopped := WithLease(t.Context(), time.Now()) // its timers have not fired
+		if err := Held(stopped); !errors.Is(err, errLeaseLost) || stopped.Err() != nil {
+			t.Errorf("past its end: %v", err)
+		}
+		suspended := WithLease(t.Context(), time.Now().Add(time.Hour).Round(0).Add(-2*time.Hour)) // by the wall clock only
+		if err := Held(suspended); !errors.Is(err, errLeaseLost) {
+			t.Errorf("past its end by the wall clock: %v", err)
+		}
+		if err := Held(t.Context()); err != nil {
+			t.Errorf("no claim: %v", err)
+		}
+	})
+}

@@ -15,7 +15,7 @@ import (
 // says Done.
 type Step interface {
 	// Start acts. Before each change to the outside it calls Tick.Record, which is
-	// fenced; token is unique to run, step and attempt, for systems that take one.
+	// fenced, and asks Held as it sends; token is unique to run, step and attempt, for systems that take one.
 	Start(ctx context.Context, t *Tick, token string) error
 	// Poll looks at the world, never at the record alone.
 	Poll(ctx context.Context, t *Tick) (Progress, error)

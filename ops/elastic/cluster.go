@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/elastic/go-elasticsearch/v8"
+
+	"twokey/ops"
 )
 
 // Limits of one call. A step's method has 10 s, so everything ends before.
@@ -94,28 +96,59 @@ func worthAnotherNode(err error) bool {
 var errAnswer = errors.New("unusable answer")
 
 // write sends a change once. An error may mean that it was carried out all the same:
-// the caller reads before it writes again. token goes into X-Opaque-Id.
+// the caller reads before it writes again. token goes into X-Opaque-Id. A change whose
+// run may be another worker's by now is not sent: see ops.Held.
 func (c Cluster) write(ctx context.Context, method, path string, query url.Values, body any, token string) error {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	if err := ops.Held(ctx); err != nil {
+		return err
+	}
+	sending, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	return c.translate(c.send(ctx, method, path, query, body, token, nil))
+	err := c.send(sending, method, path, query, body, token, nil)
+	if lost := ops.Held(ctx); err != nil && lost != nil {
+		return lost
+	}
+	return c.translate(err)
+}
+
+// heldBody is the body of a change. The transport reads it when it has a connection and
+// puts the request on the wire, which may be long after the change was handed over.
+type heldBody struct {
+	ctx  context.Context
+	rest *bytes.Reader
+}
+
+func (b heldBody) Close() error { return nil }
+
+func (b heldBody) Read(p []byte) (int, error) {
+	if err := ops.Held(b.ctx); err != nil {
+		return 0, err
+	}
+	return b.rest.Read(p)
+}
+
+// setBody gives the request a body that can be read only while the claim is good. With
+// its headers alone Elasticsearch does nothing.
+func setBody(req *http.Request, body []byte) {
+	req.GetBody = func() (io.ReadCloser, error) {
+		return heldBody{req.Context(), bytes.NewReader(body)}, nil
+	}
+	req.Body = heldBody{req.Context(), bytes.NewReader(body)}
+	req.ContentLength = int64(len(body))
 }
 
 func (c Cluster) send(ctx context.Context, method, path string, query url.Values, body any, token string, v any) error {
-	var payload io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("request: %w", err)
-		}
-		payload = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, path+"?"+query.Encode(), payload)
+	req, err := http.NewRequestWithContext(ctx, method, path+"?"+query.Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+		setBody(req, b)
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if token != "" {
