@@ -73,14 +73,14 @@ func (p Policy) Rule(env, class string) (Rule, error) {
 }
 
 // MayType returns nil if commands for the environment may be typed in the channel,
-// else a refusal that names the right channels. A DM is a channel like others: where
-// channels are named, it is not among them.
+// else a refusal that names the right channels. In a direct message (D…) they may be:
+// nobody else sees it, and the card of what is asked there goes to the announce channel.
 func (p Policy) MayType(env, channel string) *RefusedError {
 	e, ok := p.Environments[env]
 	if !ok {
 		return p.unknown()
 	}
-	if len(e.Channels) == 0 || slices.Contains(e.Channels, channel) {
+	if len(e.Channels) == 0 || slices.Contains(e.Channels, channel) || strings.HasPrefix(channel, "D") {
 		return nil
 	}
 	there := list(mentions("<#", e.Channels), "or")

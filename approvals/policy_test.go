@@ -45,7 +45,8 @@ func TestMayType(t *testing.T) {
 		{"prod", "C0PROD", ""},
 		{"prod", "C0SRE", ""},
 		{"staging", "D0ANY", ""},
-		{"prod", "D0ANY", "Type it in <#C0PROD>, <#C0OPS> or <#C0SRE>."},
+		{"prod", "D0ANY", ""},
+		{"prod", "C0ANY", "Type it in <#C0PROD>, <#C0OPS> or <#C0SRE>."},
 		{"one", "C0PROD", "Type it in <#C0ONE>."},
 		{"nowhere", "C0PROD", "Known: one, prod, staging."},
 	} {

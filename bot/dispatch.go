@@ -58,10 +58,10 @@ func leads(text, bot string) bool {
 	return ok && (strings.HasPrefix(after, ">") || strings.HasPrefix(after, "|"))
 }
 
-// mayType returns nil if commands for the environment may be typed here. So they
-// may in a direct message: what comes of them goes to the announce channel.
+// mayType returns nil if commands for the environment may be typed here; those of no
+// environment may be typed anywhere.
 func (s *Server) mayType(w word, environment string) *approvals.RefusedError {
-	if w.Via == viaDM || environment == "" {
+	if environment == "" {
 		return nil
 	}
 	return s.o.Approvals.Policy().MayType(environment, w.Channel)

@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// configCheckCmd reports all mistakes of a configuration at once.
+// configCheckCmd reports all mistakes of a configuration at once, and what is allowed in it
+// but perhaps not meant.
 type configCheckCmd struct {
 	File string `arg:"" optional:"" help:"The configuration file." env:"TWOKEY_CONFIG" default:"twokey.yaml"`
 }
@@ -18,6 +19,9 @@ func (c configCheckCmd) Run() error {
 	}
 	if err := errors.Join(config.CheckEnvironment(os.LookupEnv)...); err != nil {
 		return err
+	}
+	for _, w := range config.Warnings() {
+		fmt.Println("warning:", w)
 	}
 	fmt.Printf("%s is right: %d environments\n", c.File, len(config.Environments))
 	return nil

@@ -13,7 +13,7 @@ import (
 var (
 	botScopes = []string{
 		"app_mentions:read", // commands given by mention
-		"channels:history",  // to find a post whose answer was lost, in public channels
+		"channels:history",  // whether the bot is in a public channel, and to find a post whose answer was lost
 		"chat:write",
 		"commands",
 		"groups:history", // as channels:history, in private channels

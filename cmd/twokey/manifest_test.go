@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,5 +52,23 @@ func TestManifest(t *testing.T) {
 		if _, err := Manifest(c, false, base); err == nil {
 			t.Errorf("no error for the address %q", base)
 		}
+	}
+}
+
+// TestScopesAreDocumented compares the scopes of the manifest with the table of docs/slack.md.
+func TestScopesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "slack.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for _, row := range regexp.MustCompile("(?m)^\\|( `[^|]*`) \\|").FindAllSubmatch(doc, -1) {
+		for _, scope := range regexp.MustCompile("`([^`]+)`").FindAllSubmatch(row[1], -1) {
+			named = append(named, string(scope[1]))
+		}
+	}
+	slices.Sort(named)
+	if d := cmp.Diff(slices.Sorted(slices.Values(botScopes)), named); d != "" {
+		t.Errorf("docs/slack.md names other scopes than the manifest:\n%s", d)
 	}
 }

@@ -49,6 +49,9 @@ func (c serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return errors.New("REDIS_URL: want redis://[user:password@]host:port/db") // the text may hold the password
 	}
+	for _, w := range config.Warnings() {
+		log.Warn("configuration: " + w)
+	}
 	p := Parts{
 		Config: config, Log: log, Redis: options,
 		Slack: SlackAccess{BotToken: c.BotToken, AppToken: c.AppToken, SigningSecret: c.SigningSecret, APIURL: c.APIURL},
