@@ -56,9 +56,24 @@ func (s *survey) warn(p *ops.Plan) {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("exclude.%s is set but not in effect now; this run puts it back into effect.", key))
 		}
 	}
+	p.Warnings = append(p.Warnings, repeats(s.alloc.family(exclude))...)
 	if s.leaving[s.top.Master] {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is the elected master.", s.top.nameOf(s.top.Master)))
 	}
+}
+
+// repeats warns of filters of others that name a value twice at their end. That is how a
+// run writes them between two updates, so a write of a run that was over when it arrived
+// leaves them so; nobody can tell from the text alone, hence it is not changed.
+func repeats(t texts) []string {
+	var list []string
+	for _, s := range sortedSlots(t) {
+		if s.Key != "_name" && s.Key != "_id" && respelled(t[s], t[s]) {
+			list = append(list, fmt.Sprintf("%s names a value twice. It has the same effect, but a write of Twokey that arrived late may have left it so; its owner may want %s.",
+				s.show(t), join(unique(tokens(t[s])))))
+		}
+	}
+	return list
 }
 
 // estimate takes the recovery limit for the quickest, a quarter of it for the slowest.

@@ -131,11 +131,12 @@ func textBefore(journal []ops.Change, s slot) (string, bool) {
 	return "", false
 }
 
-// originals are the present texts with those of others put back that this run altered
-// and has not yet settled.
+// originals are the present texts with those of others put back that this run altered:
+// those it has not yet settled, and those that a write of its own which arrived late
+// altered again.
 func originals(now texts, journal []ops.Change) texts {
 	goal := now.with(nil)
-	for _, o := range unsettled(journal) {
+	for _, o := range append(unsettled(journal), alteredAgain(now, journal)...) {
 		if text, set := now[o.slot]; set && sameSet(tokens(text), tokens(o.text)) {
 			goal[o.slot] = o.text
 		}
@@ -152,17 +153,27 @@ type borrowed struct {
 
 // unsettled are the borrowed texts whose journal entry is still open.
 func unsettled(journal []ops.Change) []borrowed {
-	var open []borrowed
+	return borrowedBy(journal, ops.Intended, ops.Written)
+}
+
+// alteredAgain are the borrowed texts that were given back, and stand there once more as
+// only this run writes them: a write of it arrived late.
+func alteredAgain(now texts, journal []ops.Change) []borrowed {
+	return slices.DeleteFunc(borrowedBy(journal, ops.Restored), func(b borrowed) bool {
+		text, set := now[b.slot]
+		return !set || text == b.text || !respelled(text, b.text)
+	})
+}
+
+func borrowedBy(journal []ops.Change, states ...ops.ChangeState) []borrowed {
+	var found []borrowed
 	for _, e := range journal {
 		s, ok := slotOf(e)
-		if !ok || e.Before == nil || e.Key == ownKey(s) {
-			continue
-		}
-		if e.State == ops.Intended || e.State == ops.Written {
-			open = append(open, borrowed{e.Key, s, *e.Before})
+		if ok && e.Before != nil && e.Key != ownKey(s) && slices.Contains(states, e.State) {
+			found = append(found, borrowed{e.Key, s, *e.Before})
 		}
 	}
-	return open
+	return found
 }
 
 // ownKey is the journal key of the texts that hold our tokens.

@@ -93,6 +93,7 @@ type trouble struct {
 	hidden  []slot   // transient values over our persistent ones
 	broken  []string // keys in the settings, not in effect
 	altered bool     // another's text is still the one we wrote between two updates
+	late    []slot   // those of them that had been put back: a write of ours came late
 }
 
 func (t trouble) none() bool {
@@ -101,6 +102,9 @@ func (t trouble) none() bool {
 
 func (x exclusion) trouble(s sight, journal []ops.Change) trouble {
 	t := trouble{missing: missing(s.now, x.targets), altered: len(diff(s.now, originals(s.now, journal))) > 0}
+	for _, b := range alteredAgain(s.now, journal) {
+		t.late = append(t.late, b.slot)
+	}
 	for _, own := range sortedSlots(own(x.targets)) {
 		over := slot{transient, own.Key}
 		if _, hides := s.now[over]; hides && own.Scope == persistent {

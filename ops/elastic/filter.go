@@ -110,6 +110,16 @@ func respell(list []string, not ...string) string {
 	return join(spelled)
 }
 
+// respelled reports whether text is one that respell makes of the tokens of another, with
+// the last one repeated.
+func respelled(text, of string) bool {
+	once, have := unique(tokens(of)), tokens(text)
+	if len(once) == 0 || len(have) <= len(once) || !slices.Equal(have[:len(once)], once) {
+		return false
+	}
+	return !slices.ContainsFunc(have[len(once):], func(x string) bool { return x != once[len(once)-1] })
+}
+
 // merged are the family's values by key as Elasticsearch sees them: transient over
 // persistent.
 func (t texts) merged() map[string]string {

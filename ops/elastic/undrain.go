@@ -128,6 +128,7 @@ func planUndrain(c Cluster, call ops.Call, top topology, alloc allocation, h hea
 		},
 		Locks: []string{"elasticsearch:" + top.UUID},
 	}
+	p.Warnings = append(p.Warnings, repeats(alloc.family(exclude))...)
 	// What else keeps shards off once the exclusion is gone.
 	after := goalWithout(alloc.family(exclude), targets, nil, nil)
 	for _, name := range who {

@@ -81,6 +81,10 @@ func (s waitStep) Start(ctx context.Context, t *ops.Tick, token string) error {
 		t.Say("Somebody else's write switched off %s, although the settings did not change there. All filters were written again: %s.",
 			and(off), showAll(after))
 	}
+	for _, late := range tr.late {
+		t.Say("A write of this run reached the cluster late and altered %s again; it has its owner's text again: %s.",
+			late.show(seen.now), late.show(after))
+	}
 	return t.Save(n)
 }
 
