@@ -121,6 +121,12 @@ func (x exclusion) trouble(s sight, journal []ops.Change) trouble {
 // back. An error leaves the journal open; the next call goes on from what it reads.
 func (x exclusion) apply(ctx context.Context, t *ops.Tick, token string, s sight, goal func(texts) texts) (texts, error) {
 	now := s.now
+	// What was seen is some calls old by now, and Elasticsearch cannot compare and set.
+	if latest, err := x.filters(ctx); err != nil {
+		return now, err
+	} else if !maps.Equal(latest, now) {
+		return latest, x.disturbed()
+	}
 	inEffect := !s.known || len(s.effect.broken(exclude, now, s.top.Nodes)) == 0
 	for _, ch := range rewrite(now, goal(now), inEffect) {
 		if err := x.record(ctx, t, now, ch); err != nil {
@@ -134,14 +140,18 @@ func (x exclusion) apply(ctx context.Context, t *ops.Tick, token string, s sight
 			return now, err
 		}
 		if !maps.Equal(after, now.with(ch)) {
-			return after, &ops.UserError{
-				What: fmt.Sprintf("Somebody else changed the allocation filters of %s at the same moment.", x.Environment),
-				Next: "They are read again and our part is written again.",
-			}
+			return after, x.disturbed()
 		}
 		now = after
 	}
 	return now, nil
+}
+
+func (x exclusion) disturbed() error {
+	return &ops.UserError{
+		What: fmt.Sprintf("Somebody else changed the allocation filters of %s at the same moment.", x.Environment),
+		Next: "They are read again and our part is written again.",
+	}
 }
 
 // record journals what an update is about to change.
