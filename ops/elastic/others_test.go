@@ -23,7 +23,6 @@ func TestCancelAfterPartialWrites(t *testing.T) {
 		`{"persistent":{"cluster.routing.allocation.exclude._name":" n9, n8"},"transient":{"cluster.routing.allocation.exclude.zone":"spot"}}`,
 		`{"persistent":{"cluster.routing.allocation.exclude.zone":"hidden","cluster.routing.allocation.exclude.rack":["r1","r2"]},"transient":{"cluster.routing.allocation.exclude.zone":"spot"}}`,
 		`{"persistent":{"cluster.routing.allocation.exclude._name":""}}`,
-		`{"transient":{"cluster.routing.allocation.exclude._name":"n9"}}`,
 	}
 	others := []struct {
 		name, body string
