@@ -18,7 +18,7 @@ build: ## bin/twokey, static
 
 test: ## all tests that need no outside server, with -race (needs a C compiler: gcc)
 	@command -v gcc >/dev/null || command -v cc >/dev/null || { echo "make test needs a C compiler for Go's race detector (Debian: apt-get install gcc libc6-dev)"; exit 1; }
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -parallel 8 -timeout 15m ./...
 
 check: build ## vet, staticcheck, gofmt, import rules, and the binary alone in an empty root
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }
