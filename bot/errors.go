@@ -82,8 +82,8 @@ func renderError(err error) string {
 	case errors.As(err, &a): // it may begin with a name
 		return sentences(escape(redact(a.Error())), escape(redact(a.Advice())))
 	case errors.As(err, &held):
-		return fmt.Sprintf("%s is held by run `%s` (%s), asked for by %s. `show %[2]s` says how far it is; try again when it has ended.",
-			escape(capital(held.Resource)), short(held.Run), escape(held.Title), user(held.By))
+		return fmt.Sprintf("Run `%s` (%s), asked for by %s, is working on the same %s. `show %[1]s` says how far it is; try again when it has ended.",
+			short(held.Run), escape(held.Title), user(held.By), escape(held.Kind()))
 	case errors.As(err, &many):
 		ids := make([]string, len(many.IDs))
 		for i, id := range many.IDs {

@@ -3,6 +3,7 @@ package ops
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors of the engine and its store.
@@ -17,14 +18,20 @@ var (
 
 // HeldError says that a resource is locked by another run.
 type HeldError struct {
-	Resource string // for people
+	Resource string // as in Plan.Locks
 	Run      string // id of the holder
 	Title    string // its plan's title
 	By       string // its requester, a user id
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s is held by run %s (%s)", e.Resource, e.Run, e.Title)
+	return fmt.Sprintf("run %s (%s) is working on the same %s", e.Run, e.Title, e.Kind())
+}
+
+// Kind is what the resource is, for people: "Elasticsearch cluster".
+func (e *HeldError) Kind() string {
+	kind, _, _ := strings.Cut(e.Resource, ":")
+	return kind
 }
 
 // UserError is an error whose text is meant for the person in chat: what

@@ -92,7 +92,9 @@ type Plan struct {
 	Shown    []Line            `json:"shown,omitempty"`  // read from the system, for the card, in order
 	Warnings []string          `json:"warnings,omitempty"`
 	Estimate Estimate          `json:"estimate"`
-	Locks    []string          `json:"locks"` // resources held while running: "elasticsearch:<cluster uuid>"
+	// Locks are the resources held while running, as "kind:identity", the kind being
+	// for people: "Elasticsearch cluster:<uuid>".
+	Locks []string `json:"locks"`
 	// Confirm, if set, is the resource's name the requester must type with
 	// --confirm (class R3).
 	Confirm string `json:"confirm,omitempty"`

@@ -64,7 +64,7 @@ func TestHeldLock(t *testing.T) {
 		if run.State != ops.FailedRun || len(w.Effects()) != 1 {
 			t.Errorf("%s with effects %q", run.State, w.Effects())
 		}
-		want := []string{"ending: Not started: Change the world: world is held by run 01FIRST (Change the world). Nothing was changed."}
+		want := []string{"ending: Not started: Change the world: run 01FIRST (Change the world) is working on the same world. Nothing was changed."}
 		if d := cmp.Diff(want, said(rig)); d != "" {
 			t.Errorf("events (-want +got):\n%s", d)
 		}

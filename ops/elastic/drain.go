@@ -84,7 +84,7 @@ func (s *survey) plan(call ops.Call, release bool) ops.Plan {
 			{Name: "wait", Version: stepVersion, Title: fmt.Sprintf("wait until %s without shards", areOrIs(s.targets)), Params: wait},
 		},
 		Undo:  []string{fmt.Sprintf("%s taken out of the exclusion; everybody else's filters stay as they are.", who)},
-		Locks: []string{"elasticsearch:" + s.top.UUID},
+		Locks: []string{lockName(s.top.UUID)},
 	}
 	for _, t := range s.targets {
 		p.Targets = append(p.Targets, t.Name)
@@ -151,3 +151,6 @@ func resolve(c Cluster, top topology, typed []string) ([]target, error) {
 	slices.SortFunc(found, func(a, b target) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return found, nil
 }
+
+// lockName is the resource a run on a cluster holds.
+func lockName(uuid string) string { return "Elasticsearch cluster:" + uuid }

@@ -26,7 +26,7 @@ func TestPlanShowsWhatPeopleAgreeTo(t *testing.T) {
 		if plan.Title != "Drain n3 in staging" || plan.Class != ops.R2 || !slices.Equal(plan.Targets, []string{"n3"}) {
 			t.Errorf("%+v", plan)
 		}
-		if !slices.Equal(plan.Locks, []string{"elasticsearch:" + s.UUID()}) {
+		if !slices.Equal(plan.Locks, []string{"Elasticsearch cluster:" + s.UUID()}) {
 			t.Errorf("locks %q", plan.Locks)
 		}
 		if want := fmt.Sprintf("moves %d shards (", s.Shards("n3")); !strings.HasPrefix(plan.Effect, want) {

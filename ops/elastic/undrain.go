@@ -126,7 +126,7 @@ func planUndrain(c Cluster, call ops.Call, top topology, alloc allocation, h hea
 			{Label: "Cluster", Text: fmt.Sprintf("%s, %s, master %s", top.Name, h.Status, top.nameOf(top.Master))},
 			{Label: "Filters", Text: alloc.show(exclude)},
 		},
-		Locks: []string{"elasticsearch:" + top.UUID},
+		Locks: []string{lockName(top.UUID)},
 	}
 	p.Warnings = append(p.Warnings, repeats(alloc.family(exclude))...)
 	// What else keeps shards off once the exclusion is gone.
