@@ -87,39 +87,3 @@ func TestShards(t *testing.T) {
 		}
 	})
 }
-
-// A poll of a drain in a cluster of 30,000 shards costs what one with few does, if the
-// drained node holds as many; and so much more when it holds more.
-func TestPollCostsByTheNode(t *testing.T) {
-	cost := func(t *testing.T, elsewhere int) (bytes int64) {
-		synctest.Test(t, func(t *testing.T) {
-			s := three(t)
-			s.AddIndex("near", 6, 0, 100*mb)
-			if elsewhere > 0 {
-				s.exclude(t, "zone", "spot,moon")
-				s.AddIndex("far", elsewhere, 0, mb)
-				s.put(t, `{"persistent":{"cluster.routing.allocation.exclude.zone":null,"cluster.routing.rebalance.enable":"none"}}`)
-			}
-			b := begin(t, s.drain(), call("es drain", "", "n3"))
-			drive(t, s.drain(), b, func(step int, p ops.Progress) bool { return step == 1 })
-			sum := func() (n int64) {
-				for _, r := range s.Traffic() {
-					n += r.Bytes
-				}
-				return n
-			}
-			before := sum()
-			step, _ := s.drain().Step(b.Run().Plan.Steps[1])
-			if _, err := b.Poll(t.Context(), 1, step); err != nil {
-				t.Fatal(err)
-			}
-			bytes = sum() - before
-		})
-		return bytes
-	}
-	small, large := cost(t, 0), cost(t, 30000)
-	t.Logf("one poll: %d bytes with 6 shards in the cluster, %d with 30,006", small, large)
-	if large > small+500 {
-		t.Errorf("a poll costs %d bytes more for 30,000 shards on other nodes", large-small)
-	}
-}
