@@ -17,7 +17,7 @@ const (
 	keyLocks = prefix + "locks"
 
 	// prefixRun, with the id: hash of one run. Fields: run (the record, JSON), rev,
-	// epoch, holder (nonce of the claim, or empty), until (ms), task, tasks (count),
+	// epoch, holder (nonce of the claim, or empty), until (ms), ttl (of the latest claim, ms), task, tasks (count),
 	// flag, flag_by, created (ms), ended (ms; absent while live), title and by (for
 	// others that want its locks), born, last, answer (nonces, see the scripts).
 	prefixRun = prefix + "run:"
