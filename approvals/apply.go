@@ -18,7 +18,7 @@ const (
 	EventWithdraw  EventKind = "withdraw"  // By's approving vote is taken back
 	EventCancel    EventKind = "cancel"    // By ends it
 	EventExpire    EventKind = "expire"    // nobody decided in time
-	EventLaunching EventKind = "launching" // Launch is about to be called
+	EventLaunching EventKind = "launching" // Launch is about to be called; without a quorum: pending again
 	EventLaunch    EventKind = "launch"    // Launch was called and returned no error
 	EventSupersede EventKind = "supersede" // Other replaces it
 )
@@ -40,7 +40,6 @@ type Event struct {
 var (
 	errNotDue      = errors.New("the request is not due to expire")
 	errNotApproved = errors.New("the request is not approved")
-	errNoQuorum    = errors.New("the request has not the approvals it needs")
 )
 
 // Apply returns the request after e, and r itself where e changes nothing (the same
@@ -153,8 +152,9 @@ func launch(r Request, e Event) (Request, error) {
 		return r, nil
 	case r.State != Approved || e.Kind == EventLaunch && !r.Launching:
 		return r, errNotApproved
-	case !r.Launching && !r.quorate(e.Quorum):
-		return r, errNoQuorum
+	case !r.Launching && !r.quorate(e.Quorum): // the policy was tightened since
+		r.State, r.DecidedAt = Pending, time.Time{}
+		return r, nil
 	}
 	r.Launching = true
 	if e.Kind == EventLaunch {

@@ -157,9 +157,13 @@ func TestVoteOnAnotherDigestDoesNotCount(t *testing.T) {
 
 func TestLaunchingNeedsQuorum(t *testing.T) {
 	r := requests()["approved"]
-	r.Votes = r.Votes[:1]
-	if r, err := Apply(r, Event{Kind: EventLaunching}, voted); err == nil {
-		t.Errorf("%s with one approval of two", name(r))
+	for _, c := range []struct{ votes, quorum int }{{1, 0}, {2, 3}} {
+		r := r
+		r.Votes = r.Votes[:c.votes]
+		r, err := Apply(r, Event{Kind: EventLaunching, Quorum: c.quorum}, voted)
+		if err != nil || r.State != Pending || r.Launching || !r.DecidedAt.IsZero() || len(r.Votes) != c.votes {
+			t.Errorf("%s, %v with %d approvals of %d; want pending", name(r), err, c.votes, max(2, c.quorum))
+		}
 	}
 }
 

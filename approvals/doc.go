@@ -7,6 +7,10 @@
 //	   |  '--vote withdrawn--'  '--cancelled, declined, superseded--.
 //	   '----declined, expired, cancelled, superseded----------------'--> ended
 //
+// Just before the launch those who approved are asked about again: the vote of one who
+// may not approve any more is taken back, and without a quorum the request is pending
+// again. So it is if the policy asks for more by then.
+//
 // An approved request is marked Launching, in the store, before its Launcher is
 // first called. From then on nothing leads back: votes, withdrawals and cancelling
 // answer ErrLaunched, because a run may exist. A crash between mark and launch

@@ -78,6 +78,18 @@ func (e *RefusedError) Error() string  { return e.Why }
 func (e *RefusedError) Advice() string { return e.Next }
 func (e *RefusedError) Unwrap() error  { return e.Cause }
 
+// LapsedError says that a request waits for votes again, because those who approved it
+// before may not any more, or because the policy now asks for more. Voters are those whose
+// approvals were taken back.
+type LapsedError struct{ Voters []string }
+
+func (e *LapsedError) Error() string {
+	if len(e.Voters) == 0 {
+		return "more approvals are needed now than when it was asked"
+	}
+	return "not allowed to approve this any more, so not counted: " + list(mentions("<@", e.Voters), "and")
+}
+
 // ErrLaunched says the request has become a run, or is about to.
 var ErrLaunched = errors.New("the request is launched")
 

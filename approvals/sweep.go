@@ -67,7 +67,7 @@ func (s *Service) sweep(ctx context.Context, retries map[string]retry) error {
 		if !approved[r.ID] || time.Now().Before(retries[r.ID].at) {
 			continue
 		}
-		if _, err := s.launch(ctx, r.ID); err != nil && !errors.Is(err, errNotApproved) && ctx.Err() == nil {
+		if _, err := s.launch(ctx, r, ""); err != nil && !errors.Is(err, errNotApproved) && !errors.As(err, new(*LapsedError)) && ctx.Err() == nil {
 			wait := min(max(2*retries[r.ID].wait, sweepEvery), maxRetry)
 			retries[r.ID] = retry{at: time.Now().Add(wait), wait: wait}
 			s.o.Log.ErrorContext(ctx, "approved request not launched; trying again", "request", r.ID, "wait", wait, "error", err)
@@ -76,12 +76,24 @@ func (s *Service) sweep(ctx context.Context, retries map[string]retry) error {
 	return nil
 }
 
-// launch makes a run of an approved request. Before Launch is called the stored
-// request is marked: whoever withdraws or cancels either comes before the mark, and
-// there is no launch, or is told ErrLaunched.
-func (s *Service) launch(ctx context.Context, id string) (Request, error) {
-	r, err := s.change(ctx, id, Event{Kind: EventLaunching})
-	if err != nil || r.State == Launched {
+// launch makes a run of an approved request, if those who approved it are still allowed
+// to and enough; else the request waits for votes again. asked is the one of them whom
+// Slack was asked about just now; empty: none.
+//
+// Before Launch is called the stored request is marked: whoever withdraws or cancels
+// either comes before the mark, and there is no launch, or is told ErrLaunched.
+func (s *Service) launch(ctx context.Context, r Request, asked string) (Request, error) {
+	lapsed, err := s.lapse(ctx, r, asked)
+	if err != nil {
+		return r, err
+	}
+	id := r.ID
+	r, err = s.change(ctx, id, Event{Kind: EventLaunching, Quorum: s.o.Policy.Quorum(r)})
+	switch {
+	case errors.Is(err, errNotApproved) && len(lapsed) > 0, err == nil && r.State == Pending:
+		s.o.Log.InfoContext(ctx, "approved by too few who may still approve; waiting for votes again", "request", id, "lapsed", lapsed)
+		return r, &LapsedError{Voters: lapsed}
+	case err != nil || r.State == Launched:
 		return r, err
 	}
 	limited, cancel := context.WithTimeout(ctx, launchLimit)
@@ -90,4 +102,32 @@ func (s *Service) launch(ctx context.Context, id string) (Request, error) {
 		return r, fmt.Errorf("launch request %s: %w", id, err)
 	}
 	return s.change(ctx, id, Event{Kind: EventLaunch})
+}
+
+// lapse takes back the approvals of those who may not approve any more, and returns who
+// they are. Once the request is marked as launching they stand.
+func (s *Service) lapse(ctx context.Context, r Request, asked string) (lapsed []string, err error) {
+	if r.State != Approved || r.Launching {
+		return nil, nil
+	}
+	for _, voter := range r.Approvals() {
+		if voter == asked {
+			continue
+		}
+		who, member, err := s.who(ctx, r, voter)
+		if err != nil {
+			return lapsed, err
+		}
+		if s.o.Policy.MayVote(r, who, member) == nil {
+			continue
+		}
+		switch _, err := s.change(ctx, r.ID, Event{Kind: EventWithdraw, By: voter, Quorum: s.o.Policy.Quorum(r)}); {
+		case errors.Is(err, ErrLaunched):
+			return lapsed, nil // another replica was faster
+		case err != nil:
+			return lapsed, err
+		}
+		lapsed = append(lapsed, voter)
+	}
+	return lapsed, nil
 }

@@ -21,7 +21,8 @@ type Ballot struct {
 // *RefusedError; also that of not being able to ask Slack about them, when nothing
 // was counted. A repeated ballot changes nothing and is no error. A vote that makes
 // the quorum launches the request before Vote returns; if that fails the vote
-// stands, the request is returned as approved, and the sweeper launches it.
+// stands, the request is returned as approved, and the sweeper launches it. With a
+// *LapsedError the ballot counts, but others' approvals do not any more.
 func (s *Service) Vote(ctx context.Context, b Ballot) (Request, error) {
 	r, err := s.o.Store.Get(ctx, b.Request)
 	if err != nil {
@@ -52,8 +53,12 @@ func (s *Service) Vote(ctx context.Context, b Ballot) (Request, error) {
 	if r.State != Approved {
 		return r, nil
 	}
-	now, err := s.launch(ctx, r.ID)
-	if err != nil {
+	now, err := s.launch(ctx, r, b.Voter)
+	var lapsed *LapsedError
+	switch {
+	case errors.As(err, &lapsed):
+		return now, lapsed
+	case err != nil:
 		s.o.Log.WarnContext(ctx, "approved, not launched yet; trying again", "request", r.ID, "error", err)
 	}
 	if now.ID == "" {

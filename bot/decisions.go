@@ -25,14 +25,22 @@ var errCardUnknown = errors.New("the post is not noted as a card")
 const young = 2 * time.Minute
 
 // card returns the id of the request whose card the deed was done on. It returns
-// errCardUnknown, to be tried again, while the post is young, and "" if it is not a card.
+// errCardUnknown, to be tried again, while the post is young and may be one, and "" if it
+// is not a card.
 func (s *Server) card(ctx context.Context, w word) (string, error) {
-	key, ok, err := s.o.Posts.KeyAt(ctx, Place{Channel: w.Channel, TS: w.TS})
+	here := Place{Channel: w.Channel, TS: w.TS}
+	key, ok, err := s.o.Posts.KeyAt(ctx, here)
 	if err != nil {
 		return "", err
 	}
-	if !ok && w.item.Tries <= 3 && w.item.Received.Sub(tsTime(w.TS)) < young {
-		return "", errCardUnknown
+	if !ok && time.Since(tsTime(w.TS)) < young {
+		named, _, _ := strings.Cut(w.Value, ":")
+		switch at, _, err := s.o.Posts.Posted(ctx, cardPrefix+named); {
+		case err != nil:
+			return "", err
+		case at.TS == "" || at == here: // noted meanwhile
+			return "", errCardUnknown
+		}
 	}
 	id, ok := strings.CutPrefix(key, cardPrefix)
 	if !ok {
@@ -138,6 +146,11 @@ func (s *Server) reacted(ctx context.Context, w word) (bool, error) {
 // whether the ballot counts; if not, the voter alone was told why.
 func (s *Server) vote(ctx context.Context, w word, b approvals.Ballot) (bool, error) {
 	_, err := s.o.Approvals.Vote(ctx, b)
+	var lapsed *approvals.LapsedError
+	if errors.As(err, &lapsed) {
+		text := "Your vote is counted, but it is not enough: " + escapeExceptMentions(lapsed.Error()) + ". The card says how many are missing."
+		return true, w.whisper(ctx, "lapsed", text)
+	}
 	return err == nil, s.toVoter(ctx, w, b.Request, err)
 }
 

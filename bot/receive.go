@@ -135,6 +135,7 @@ type eventPayload struct {
 		Text        string          `json:"text"`
 		Edited      json.RawMessage `json:"edited"`
 		Reaction    string          `json:"reaction"`
+		ItemUser    string          `json:"item_user"` // who wrote what was reacted to, if Slack says
 		Item        struct {
 			Type    string `json:"type"`
 			Channel string `json:"channel"`
@@ -224,6 +225,10 @@ func (r receiver) reaction(p eventPayload) receipt {
 	word, vote := r.aliases[name]
 	if !vote || e.Item.Type != "message" || e.Item.Channel == "" || e.Item.TS == "" {
 		rc.dropped = "reaction " + e.Reaction
+		return rc
+	}
+	if e.ItemUser != "" && e.ItemUser != r.bot {
+		rc.dropped = "reaction to somebody else's message"
 		return rc
 	}
 	d := deed{Via: viaReaction, User: e.User, Team: e.UserTeam, Channel: e.Item.Channel, TS: e.Item.TS, Emoji: e.Reaction, Approve: word == actionApprove}

@@ -25,7 +25,20 @@ const (
 	// maxTries is after how many tries a person is told that it did not work. With the
 	// waits of resendWait that is about a quarter of an hour.
 	maxTries = 35
+	// maxTime is after how long they are told so even if there were fewer tries, because
+	// each took its time; but not before minTries, as the bot may just have been away.
+	maxTime  = 15 * time.Minute
+	minTries = 5
 )
+
+// over reports whether an item is not to be tried any more.
+func over(i Item) bool {
+	return i.Tries >= maxTries || i.Tries >= minTries && time.Since(i.Received) >= maxTime
+}
+
+// errNotEnded is why an item is given up that was tried often enough, though no try of it
+// came back with an error: processes died of it, or while they had it.
+var errNotEnded = errors.New("no try came to an end")
 
 // itemWait is the wait after the nth try of an item: longer each time, and no
 // shorter than Slack asks for.
@@ -77,8 +90,11 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) work(ctx context.Context, i Item) {
 	ctx, cancel := context.WithTimeout(ctx, lease)
 	defer cancel()
-	err := s.handle(ctx, i)
-	if err != nil && i.Tries >= maxTries {
+	err := errNotEnded
+	if i.Tries <= maxTries { // else only telling is left to do
+		err = s.handle(ctx, i)
+	}
+	if err != nil && over(i) {
 		err = s.giveUp(ctx, i, err)
 	}
 	if err == nil {
@@ -102,7 +118,7 @@ func (s *Server) handle(ctx context.Context, i Item) (err error) {
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic", "item", i.Key, "panic", p, "stack", string(debug.Stack()))
+			s.log.Error("panic", "item", i.Key, "panic", redact(fmt.Sprint(p)), "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
