@@ -158,6 +158,10 @@ func (t *turn) forward(ctx context.Context) (time.Duration, error) {
 	switch p.Phase {
 	case Done:
 		if r.Step+1 == len(r.Plan.Steps) {
+			// A cancel that came in while the last step looked is obeyed, not lost.
+			if f, _, err := t.claim.Fence(ctx); err != nil || f == FlagCancel {
+				return 0, err
+			}
 			return 0, t.end(ctx, Succeeded)
 		}
 		r.Step, r.Begun = r.Step+1, false
