@@ -24,6 +24,7 @@ var errDead = errors.New("the process is dead")
 type death struct {
 	at     int
 	before bool
+	lapse  bool // it only loses that command, or its answer, and lives on
 
 	mu   sync.Mutex
 	n    int
@@ -38,6 +39,13 @@ func (d *death) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			return errDead
 		}
 		last := d.count()
+		if last && d.lapse {
+			if !d.before {
+				_ = next(ctx, cmd)
+			}
+			cmd.SetErr(errDead)
+			return errDead
+		}
 		if last && d.before {
 			d.die()
 			return errDead
@@ -140,7 +148,7 @@ func play(t *testing.T, s story, d *death) (o outcome) {
 				if d != nil && d.died() {
 					process, d = opstest.NewRigOn(t, server, ops.Options{}, w), nil
 					w.Fault(nil)
-				} else if err != nil {
+				} else if err != nil && (d == nil || !d.lapse) {
 					t.Fatalf("tick: %v", err)
 				}
 				due = time.Now().Add(wait)
@@ -208,4 +216,29 @@ func count(lines []string, prefix string) int {
 		}
 	}
 	return n
+}
+
+// TestLapses loses each single command to Redis, or its answer, of a process that lives
+// on: the outcome is the same, and nothing is said twice.
+func TestLapses(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			want := play(t, s, nil)
+			points := 0
+			for _, before := range []bool{true, false} {
+				for at := 1; ; at++ {
+					d := &death{at: at, before: before, lapse: true}
+					got := play(t, s, d)
+					if d.n < at {
+						break
+					}
+					points++
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("command %d lost (before it arrived: %v) changed the outcome (-want +got):\n%s", at, before, diff)
+					}
+				}
+			}
+			t.Logf("figure: %d commands lost", points)
+		})
+	}
 }
