@@ -209,7 +209,7 @@ func (t *turn) unknown(ctx context.Context, what string, err error) (time.Durati
 // over reports whether the tick itself is at its end, rather than a call of a step
 // having failed.
 func over(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrFenced) || errors.Is(err, errLeaseLost)
+	return ctx.Err() != nil || errors.Is(err, ErrFenced) || errors.Is(err, errLeaseLost) || errors.As(err, new(*storeError))
 }
 
 // backoff is the wait after n failures in a row: doubled each time up to a limit, less
@@ -262,9 +262,20 @@ func (t *turn) call(ctx context.Context, f func(context.Context, *Tick) (Progres
 			err = fmt.Errorf("internal error: %v", v)
 		}
 		t.events = append(t.events, tick.events...)
+		if tick.lost != nil {
+			// Not the step's failure. The write may have been made, so nothing is written
+			// on top of it: the next tick reads the record.
+			err = &storeError{tick.lost}
+		}
 	}()
 	return f(ctx, tick)
 }
+
+// storeError ends a tick: a write of a step to the record failed.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+func (e *storeError) Unwrap() error { return e.err }
 
 // title is the current step's, for people.
 func (t *turn) title() string {

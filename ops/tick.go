@@ -15,6 +15,8 @@ type Tick struct {
 	claim  Claim
 	step   int
 	events []Event
+	// lost is the latest failure of the store: what it has of this tick is unknown then.
+	lost error
 }
 
 // NewTick makes the tick of one step of a claimed run. Only the engine and tests of
@@ -37,6 +39,9 @@ func (t *Tick) Now() time.Time { return time.Now() }
 // repeats one already recorded.
 func (t *Tick) Fence(ctx context.Context) error {
 	_, _, err := t.claim.Fence(ctx)
+	if err != nil {
+		t.lost = err
+	}
 	return err
 }
 
@@ -129,6 +134,7 @@ func (t *Tick) find(key string) int {
 // put writes the record with what was said so far.
 func (t *Tick) put(ctx context.Context) error {
 	if err := t.claim.Put(ctx, t.run, t.events); err != nil {
+		t.lost = err
 		return err
 	}
 	t.events = nil
