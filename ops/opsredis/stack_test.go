@@ -213,7 +213,7 @@ func TestOutage(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		dials := p.line.Dials() - before
 		p.line.Mend()
-		time.Sleep(time.Second) // a client that could not connect looks once a second
+		time.Sleep(1500 * time.Millisecond) // a client that could not connect looks once a second
 		t.Logf("%d connections tried in 30 s without Redis", dials)
 		if dials > 3000 {
 			t.Errorf("%d connections tried in 30 s", dials)
@@ -222,7 +222,7 @@ func TestOutage(t *testing.T) {
 		must(t, err)
 		rev, epoch := r.Rev, r.Epoch
 		d := p.wait(t, "R", time.Minute, func(r ops.Run) bool { return r.Epoch > epoch })
-		t.Logf("ticking again %v after the first second of Redis came back (rev %d)", d, rev)
+		t.Logf("ticking again %v after the first 1.5 s of Redis (rev %d)", d, rev)
 		if d > 10*time.Second {
 			t.Errorf("ticking again only %v after Redis came back", d)
 		}
