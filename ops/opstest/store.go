@@ -193,8 +193,9 @@ func testFenced(t *testing.T, s ops.Store) {
 
 func testRenew(t *testing.T, s ops.Store) {
 	create(t, s, "A")
-	c, r := take(t, s, "A", 300*time.Millisecond)
-	for began := time.Now(); time.Since(began) < 600*time.Millisecond; { // two lives of the claim
+	const ttl = 2 * time.Second // long enough for a busy machine to renew in time
+	c, r := take(t, s, "A", ttl)
+	for began := time.Now(); time.Since(began) < ttl*3/2; { // longer than one life of the claim
 		ok(t, "renew", c.Renew(t.Context()))
 		_, _, err := s.Claim(t.Context(), "A", "A", long)
 		wants(t, "claim of a renewed run", err, ops.ErrBusy)
