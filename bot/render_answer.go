@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -33,6 +34,23 @@ func renderAnswer(a ops.Answer) (text string, blocks []slack.Block) {
 // tableRoom is what the texts of one answer's table may take up.
 const tableRoom = 9000
 
+// amount is a cell that people compare by its last digit; such columns stand to the right.
+var amount = regexp.MustCompile(`^[0-9][0-9.,]*( ?([kMGTPE]?B|%))?$`)
+
+// amounts reports whether all cells below the head are amounts or say that there is none.
+func amounts(rows [][]string, column int) bool {
+	some := false
+	for _, r := range rows[1:] {
+		switch c := r[column]; {
+		case amount.MatchString(c):
+			some = true
+		case c != "" && c != "-" && c != "unknown":
+			return false
+		}
+	}
+	return some
+}
+
 // renderTable draws a table in fixed width, in parts that each fit a section. Rows
 // that find no room are counted. Cells wider than 60 runes are cut.
 func renderTable(t ops.Table) []string {
@@ -51,13 +69,20 @@ func renderTable(t ops.Table) []string {
 	for _, r := range t.Rows {
 		rows = append(rows, cells(r))
 	}
+	right := make([]bool, len(t.Columns))
+	for i := range right {
+		right[i] = amounts(rows, i)
+	}
 	line := func(row []string) string {
 		var b strings.Builder
 		for i, c := range row {
-			b.WriteString(c)
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(c)+2))
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if right[i] {
+				c = pad + c
+			} else {
+				c += pad
 			}
+			b.WriteString(c + "  ")
 		}
 		return escape(strings.TrimRight(b.String(), " ")) + "\n"
 	}
@@ -118,6 +143,10 @@ func renderPage(p commands.Page) (text string, blocks []slack.Block) {
 	}
 	var rows, examples []string
 	for _, r := range p.Rows {
+		if r.Term == "" {
+			rows = append(rows, "*"+escape(r.Meaning)+"*")
+			continue
+		}
 		rows = append(rows, code(r.Term)+"  "+escape(r.Meaning))
 	}
 	for _, e := range p.Examples {

@@ -25,6 +25,7 @@ type card struct {
 	command   string // what people type to talk to the bot: "/ops"
 	quorum    int    // approvals needed now, if more than the request's rule says
 	brief     bool   // something else follows in the same message: long lists are cut earlier
+	whole     bool   // the whole plan, also once it ended
 }
 
 // need is how many approvals the request needs.
@@ -41,6 +42,9 @@ func planOf(r approvals.Request) (ops.Plan, error) {
 
 // render draws the card. While votes are wanted it has the two buttons.
 //
+// Where the request stands comes first, then what it is about. Once it ended, the plan
+// is cut to what it was about and what stays; show tells the whole.
+//
 // Mentions: the open card names the groups and people who may approve, and is the only
 // post that does, once. Slack notifies on the post, not on edits, and being asked is
 // what approvers want to be told of. Nothing else the bot posts mentions a group.
@@ -49,38 +53,67 @@ func (c card) render() (text string, blocks []slack.Block) {
 	var l layout
 	head := fmt.Sprintf("*%s* · %s", clip(escape(r.Title), 300), escape(r.Class))
 	if p.Effect != "" {
-		head += "\n" + clip(escape(p.Effect), 400)
+		head += "\n" + capital(clip(escape(p.Effect), 400))
 	}
-	head += fmt.Sprintf("\nAsked by %s for %s.", user(r.Requester), escape(r.Environment))
+	head += fmt.Sprintf("\nAsked by %s", user(r.Requester))
+	if call := c.call(); call != "" {
+		head += ": " + clip(code(call), 500)
+	}
 	if r.Supersedes != "" {
-		head += fmt.Sprintf(" Replaces %s, which had to be asked again.", code(short(r.Supersedes)))
+		head += fmt.Sprintf("\nReplaces %s, which had to be asked again.", code(short(r.Supersedes)))
 	}
 	l.section(head)
+	l.section(c.outcome().drawn())
+	l.section(c.votes())
 	// The shares below and the rest of the card sum to less than maxSummed, so what
 	// people decide by is always there: their lists are cut, never dropped.
 	share := 1
 	if c.brief {
 		share = 2
 	}
-	l.section(bullets("Mind", p.Warnings, 1000/share))
-	l.section(row("Targets", p.Targets, 1000/share))
-	l.section(bullets("Parameters", c.params(), 600/share))
-	l.section(bullets("Read from the system", shown(p.Shown), 1200/share))
-	l.section(numbered("Steps", titles(p.Steps), 1600/share))
-	l.section(bullets("If it is cancelled or fails", p.Undo, 700/share))
-	l.section(bullets("Success leaves changed, on purpose", p.Keeps, 500/share))
-	estimate := "*Estimate* " + spans(p.Estimate.Low, p.Estimate.High)
-	if p.Estimate.Basis != "" {
-		estimate += " (" + clip(escape(p.Estimate.Basis), 200) + ")"
+	short := c.ended() && !c.whole
+	if !short {
+		l.section(bullets("Mind", p.Warnings, 1000/share))
 	}
-	l.section(estimate)
-	l.section(c.votes())
-	l.section(c.outcome())
-	l.context(fmt.Sprintf("request %s · digest %s", code(r.ID), code(r.Digest[:min(12, len(r.Digest))])))
+	l.section(row("Targets", p.Targets, 1000/share))
+	if !short {
+		l.section(numbered("Steps", titles(p.Steps), 1600/share))
+		l.section(bullets("If it is cancelled or fails", p.Undo, 700/share))
+	}
+	if !short || c.succeeded() {
+		l.section(bullets("Success leaves changed, on purpose", p.Keeps, 500/share))
+	}
+	if !short {
+		estimate := "*Estimate* " + spans(p.Estimate.Low, p.Estimate.High)
+		if p.Estimate.Basis != "" {
+			estimate += " (" + clip(escape(p.Estimate.Basis), 200) + ")"
+		}
+		l.section(estimate)
+		l.section(bullets("Read from the system", shown(p.Shown), 1200/share))
+	}
+	l.context(c.ids(short))
 	if r.State == approvals.Pending {
 		l.add(c.buttons())
 	}
 	return c.text(), l.done()
+}
+
+// ids is the small print: what tells this request from every other, and what the digest
+// covers that no sentence above says.
+func (c card) ids(short bool) string {
+	r := c.request
+	ids := fmt.Sprintf("request %s · digest %s", code(r.ID), code(r.Digest[:min(12, len(r.Digest))]))
+	for i, k := range slices.Sorted(maps.Keys(c.plan.Params)) {
+		if i == 5 {
+			ids += fmt.Sprintf(" · … and %d more", len(c.plan.Params)-i)
+			break
+		}
+		ids += " · " + clip(escape(k+" "+c.plan.Params[k]), 80)
+	}
+	if short && c.command != "" {
+		ids += fmt.Sprintf(" · %s tells the whole plan", c.typed("show"))
+	}
+	return ids
 }
 
 // text says the card in one line, for notifications and where blocks cannot be shown.
@@ -91,21 +124,40 @@ func (c card) text() string {
 		return fmt.Sprintf("%s asks: %s. To vote, react to it, or type %s or %s.", user(r.Requester), what,
 			c.typed("approve"), c.typed("decline"))
 	}
-	return what + ": " + c.outcome()
+	o := c.outcome()
+	return what + ": " + strings.ToLower(o.word) + o.rest
 }
 
-// params lists the resolved parameters and the flags: what the digest covers beside
-// targets and steps.
-func (c card) params() []string {
-	var out []string
-	for _, k := range slices.Sorted(maps.Keys(c.plan.Params)) {
-		out = append(out, k+" = "+c.plan.Params[k])
+// call is the command as it was understood, for people to type again; "" if the plan
+// does not say it. The digest covers all of it.
+func (c card) call() string {
+	call := c.plan.Call
+	if call.Kind == "" {
+		return ""
 	}
-	for _, k := range slices.Sorted(maps.Keys(c.plan.Call.Flags)) {
-		out = append(out, "--"+k+" "+c.plan.Call.Flags[k])
+	words := append([]string{strings.TrimSpace(c.command + " " + call.Kind)}, call.Args...)
+	if call.Environment != "" {
+		words = append(words, "--env", call.Environment)
 	}
-	return out
+	for _, k := range slices.Sorted(maps.Keys(call.Flags)) {
+		word := "--" + k
+		if v := call.Flags[k]; v != "true" {
+			word += " " + v
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
 }
+
+// ended reports whether nothing more will happen to the request or its run.
+func (c card) ended() bool {
+	if c.run != nil {
+		return c.run.State.Ended()
+	}
+	return c.request.Ended()
+}
+
+func (c card) succeeded() bool { return c.run != nil && c.run.State == ops.Succeeded }
 
 func shown(facts []ops.Line) []string {
 	out := make([]string, len(facts))
@@ -142,7 +194,7 @@ func (c card) votes() string {
 			did = ":x: declined by "
 		}
 		line := did + user(v.Voter) + " " + date(v.At)
-		if v.Reason != "" {
+		if said := r.State == approvals.Declined && v.Voter == r.By; v.Reason != "" && !said {
 			line += ": " + clip(escape(v.Reason), 60)
 		}
 		out = append(out, line)
@@ -169,74 +221,6 @@ func approvers(rule approvals.Rule) string {
 		names = append(names[:20], fmt.Sprintf("%d more", n))
 	}
 	return join(names, "or")
-}
-
-// outcome says where the request, and then its run, stands. Empty while it waits.
-func (c card) outcome() string {
-	r := c.request
-	because := ""
-	if r.Reason != "" {
-		because = ": " + clip(escape(r.Reason), 400)
-	}
-	switch r.State {
-	case approvals.Pending:
-		return ""
-	case approvals.Declined:
-		return fmt.Sprintf(":no_entry: *Declined* by %s%s", user(r.By), because)
-	case approvals.Expired:
-		return fmt.Sprintf(":hourglass: *Expired* %s: it had %d of %d approvals. Nothing was started.",
-			date(r.ExpiresAt), len(r.Approvals()), c.need())
-	case approvals.Cancelled:
-		return fmt.Sprintf(":no_entry: *Cancelled* by %s%s. Nothing was started.", user(r.By), strings.TrimSuffix(because, "."))
-	case approvals.Superseded:
-		return c.superseded("Nothing was started.")
-	}
-	if c.run == nil {
-		return ":white_check_mark: *Approved*, starting."
-	}
-	return c.ran(*c.run)
-}
-
-// ran says where the run stands.
-func (c card) ran(run ops.Run) string {
-	reason := ""
-	if run.Reason != "" {
-		reason = ": " + clip(escape(run.Reason), 400)
-	}
-	switch run.State {
-	case ops.Starting:
-		return ":white_check_mark: *Approved*, starting."
-	case ops.Running:
-		return ":arrow_forward: *Running* since " + date(run.StartedAt) + "."
-	case ops.Paused:
-		return fmt.Sprintf(":double_vertical_bar: *Paused*%s%s\n%s", by(run.By), reason, c.resumeOrCancel())
-	case ops.Undoing:
-		return fmt.Sprintf(":leftwards_arrow_with_hook: *Undoing*%s", reason)
-	case ops.Succeeded:
-		return ":white_check_mark: *Done* " + date(run.EndedAt) + "."
-	case ops.FailedRun:
-		return fmt.Sprintf(":x: *Failed* %s%s", date(run.EndedAt), reason)
-	case ops.Cancelled:
-		return fmt.Sprintf(":no_entry: *Cancelled*%s %s%s", by(run.By), date(run.EndedAt), reason)
-	case ops.Superseded:
-		return c.superseded(bullets("Changed since it was approved", run.Changed, 600))
-	}
-	return escape(string(run.State)) + reason
-}
-
-func (c card) superseded(more string) string {
-	s := ":arrows_counterclockwise: *Superseded* before any change"
-	if next := c.request.SupersededBy; next != "" {
-		s += ": asked again as " + code(short(next))
-	}
-	if c.successor != "" {
-		s += fmt.Sprintf(" (<%s|its card>)", c.successor)
-	}
-	s += "."
-	if more != "" {
-		s += "\n" + more
-	}
-	return s
 }
 
 // resumeOrCancel says what to type about a paused run.

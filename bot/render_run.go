@@ -15,9 +15,15 @@ import (
 func renderStatus(run ops.Run, command string) (text string, blocks []slack.Block) {
 	var l layout
 	s := run.Status
-	head := status(run)
+	at := status(run)
+	head := at.drawn()
+	if !run.StepAt.IsZero() && (run.State == ops.Running || run.State == ops.Undoing) {
+		head += ", since " + date(run.StepAt)
+	}
+	text = clip(escape(run.Plan.Title), 300) + ": " + strings.ToLower(at.word) + at.rest
 	if s.Headline != "" {
 		head += "\n" + clip(escape(s.Headline), 500)
+		text += ". " + clip(escape(s.Headline), 500)
 	}
 	if s.Total > 0 {
 		head += "\n" + bar(s.Done, s.Total) + " " + progress(s)
@@ -33,58 +39,69 @@ func renderStatus(run ops.Run, command string) (text string, blocks []slack.Bloc
 	}
 	if !run.State.Ended() {
 		l.section(lines("", s.Lines, 1500, func(int) string { return "" }))
-		if run.State == ops.Running && s.Total > 0 {
-			l.section("*Left* " + spans(s.ETALow, s.ETAHigh))
+		if run.State == ops.Running && s.Done < s.Total {
+			l.section(timeLeft(run))
 		}
 		if run.Errors > 0 && run.LastError != "" {
 			l.section(fmt.Sprintf(":warning: The last %d %s failed: %s", run.Errors, plural(run.Errors, "look", "looks"), clip(escape(run.LastError), 500)))
 		}
 	}
 	l.context(fmt.Sprintf("%s · run %s", clip(escape(run.Plan.Title), 200), code(short(run.ID))))
-	text = clip(escape(run.Plan.Title), 300) + ": " + strings.ReplaceAll(head, "\n", " · ")
 	return clip(text, maxText), l.done()
 }
 
-// status says the state, the step and since when, in one line.
-func status(run ops.Run) string {
+// timeLeft is the range of time left, or, while nobody can tell, what was estimated.
+func timeLeft(run ops.Run) string {
+	s, e := run.Status, run.Plan.Estimate
+	switch {
+	case s.ETAHigh > 0:
+		return "*Time left* " + spans(s.ETALow, s.ETAHigh)
+	case e.High > 0:
+		return "*Time left* cannot be told yet; for all of it the plan estimated " + spans(e.Low, e.High)
+	}
+	return "*Time left* cannot be told yet"
+}
+
+// status says the state and the step in one line.
+func status(run ops.Run) standing {
 	step, n := "", len(run.Plan.Steps)
 	if run.Step >= 0 && run.Step < n {
 		step = fmt.Sprintf(", step %d of %d: %s", run.Step+1, n, clip(escape(run.Plan.Steps[run.Step].Title), 300))
 	}
-	since := ""
-	if !run.StepAt.IsZero() {
-		since = ", since " + date(run.StepAt)
-	}
 	switch run.State {
 	case ops.Starting:
-		return "*Starting*: taking the locks and looking whether the plan still holds."
+		return standing{"hourglass_flowing_sand", "Starting", ": taking the locks and looking whether the plan still holds"}
 	case ops.Running:
-		return "*Running*" + step + since
+		return standing{"arrow_forward", "Running", step}
 	case ops.Paused:
-		return "*Paused*" + by(run.By) + step
+		return standing{"double_vertical_bar", "Paused", by(run.By) + step}
 	case ops.Undoing:
-		return "*Undoing*" + step + since
+		return standing{"leftwards_arrow_with_hook", "Undoing", step}
 	}
-	return "*" + ending(run) + "*"
+	return ending(run)
 }
 
 // ending names an ended run's outcome and how long it took.
-func ending(run ops.Run) string {
-	took := ""
-	if !run.StartedAt.IsZero() && run.EndedAt.After(run.StartedAt) {
-		took = " after " + span(run.EndedAt.Sub(run.StartedAt))
-	}
+func ending(run ops.Run) standing {
 	switch run.State {
 	case ops.Succeeded:
-		return "Done" + took
+		return standing{"white_check_mark", "Done", took(run)}
 	case ops.FailedRun:
-		return "Failed" + took
+		return standing{"x", "Failed", took(run)}
 	case ops.Cancelled:
-		return "Cancelled" + by(run.By) + took
+		return standing{"no_entry", "Cancelled", by(run.By) + took(run)}
 	case ops.Superseded:
-		return "Superseded before any change"
+		return standing{"arrows_counterclockwise", "Superseded", " before any change"}
 	}
-	return escape(string(run.State))
+	return standing{"grey_question", escape(string(run.State)), ""}
+}
+
+// took is " after 35 s", or "" for a run that did not start.
+func took(run ops.Run) string {
+	if run.StartedAt.IsZero() || !run.EndedAt.After(run.StartedAt) {
+		return ""
+	}
+	return " after " + span(run.EndedAt.Sub(run.StartedAt))
 }
 
 // bar is ten squares. It is full only when all is done.
@@ -93,11 +110,12 @@ func bar(done, total int64) string {
 	return strings.Repeat("▰", full) + strings.Repeat("▱", 10-full)
 }
 
+// progress is how much is done: "4 of 10 shards done".
 func progress(s ops.Status) string {
 	if s.Unit == "bytes" {
-		return count(s.Done, s.Unit) + " of " + count(s.Total, s.Unit)
+		return count(s.Done, s.Unit) + " of " + count(s.Total, s.Unit) + " done"
 	}
-	return escape(strings.TrimSpace(fmt.Sprintf("%d of %d %s", s.Done, s.Total, s.Unit)))
+	return escape(strings.TrimSpace(fmt.Sprintf("%d of %d %s", s.Done, s.Total, s.Unit))) + " done"
 }
 
 // renderEvent draws the reply for an event that is not the ending.
@@ -120,19 +138,29 @@ func renderEvent(e ops.Event, command, id string) (text string, blocks []slack.B
 // they are grouped, so that many of them cannot push out those that were left.
 func renderEnding(run ops.Run, e ops.Event) (text string, blocks []slack.Block) {
 	var l layout
-	icon := map[ops.State]string{ops.Succeeded: ":white_check_mark: ", ops.FailedRun: ":x: ", ops.Cancelled: ":no_entry: ", ops.Superseded: ":arrows_counterclockwise: "}[run.State]
 	said, _, _ := strings.Cut(e.Text, "\n• ")
-	text = icon + clip(escapeExceptMentions(said), 2500) + " " + user(run.Requester)
+	text = ":" + ending(run).icon + ": " + clip(escapeExceptMentions(said), 2500) + " " + user(run.Requester)
 	l.section(text)
-	// What was not put back is what people must read, so it comes first and is cut last.
+	l.changes(run, 1)
+	return text, l.done()
+}
+
+// changes lists what became of the changes of a run, or stands of one that has not ended.
+// What was not put back is what people must read, so it comes first and is cut last.
+// share is the part of the room of a message it may take: 1 for all, 3 for a third.
+func (l *layout) changes(run ops.Run, share int) {
+	unsettled := "Not known, please look"
+	if !run.State.Ended() {
+		unsettled = "Changed so far"
+	}
 	for _, part := range []struct {
 		head string
 		of   []ops.ChangeState
 		room int
 	}{
 		{"Left changed", []ops.ChangeState{ops.Left}, 2600},
-		{"Not known, please look", []ops.ChangeState{ops.Intended, ops.Written}, 1500},
-		{"Kept as planned", []ops.ChangeState{ops.Kept}, 1500},
+		{unsettled, []ops.ChangeState{ops.Intended, ops.Written}, 1500},
+		{keptHead, []ops.ChangeState{ops.Kept}, 1500},
 		{"Restored", []ops.ChangeState{ops.Restored}, 1500},
 	} {
 		var entries []string
@@ -141,10 +169,14 @@ func renderEnding(run ops.Run, e ops.Event) (text string, blocks []slack.Block) 
 				entries = append(entries, change(c))
 			}
 		}
-		l.section(bullets(part.head, entries, part.room))
+		if part.head == keptHead && run.State == ops.Succeeded {
+			entries = append(entries, run.Plan.Keeps...) // what it means, and what lifts it
+		}
+		l.section(bullets(part.head, entries, part.room/share))
 	}
-	return text, l.done()
 }
+
+const keptHead = "Kept as planned"
 
 // change says a journal entry in one line of plain text.
 func change(c ops.Change) string {
@@ -152,10 +184,10 @@ func change(c ops.Change) string {
 	if c.Scope != "" {
 		s += " (" + c.Scope + ")"
 	}
-	switch c.State {
-	case ops.Restored:
+	switch {
+	case c.State == ops.Restored:
 		s += ": " + value(c.Intended) + " → " + value(c.After) + ", as before"
-	case ops.Kept, ops.Left:
+	case c.State == ops.Kept, c.State == ops.Left, c.State == ops.Written && c.After != nil:
 		s += ": " + value(c.Before) + " → " + value(c.After)
 	default:
 		s += ": was " + value(c.Before) + ", meant to become " + value(c.Intended)
@@ -166,10 +198,10 @@ func change(c ops.Change) string {
 	return s
 }
 
-// value quotes a value; nil is one that is absent.
+// value quotes a value; nil is one that is not set.
 func value(v *string) string {
 	if v == nil {
-		return "absent"
+		return "unset"
 	}
 	return fmt.Sprintf("%q", *v)
 }

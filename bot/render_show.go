@@ -11,20 +11,25 @@ import (
 )
 
 // renderShow draws a request and, if there is one, its run, for one person: the card
-// without its buttons, then the status. An unreadable plan still shows the request.
+// with the whole plan but without its buttons, then how far it is and what it changed. An unreadable plan still shows the request.
 func renderShow(r approvals.Request, run *ops.Run) (text string, blocks []slack.Block) {
 	plan, err := planOf(r)
 	if err != nil {
 		plan = ops.Plan{Warnings: []string{"The plan of this request cannot be read."}}
 	}
-	c := card{request: r, plan: plan, run: run, brief: run != nil}
+	c := card{request: r, plan: plan, run: run, brief: run != nil, whole: true}
 	text, blocks = c.render()
 	if r.State == approvals.Pending {
 		blocks = blocks[:len(blocks)-1] // the buttons: votes belong on the card
 	}
 	if run != nil {
-		_, more := renderStatus(*run, "")
-		blocks = append(blocks, more...)
+		var l layout
+		l.changes(*run, 4)
+		if !run.State.Ended() { // how it ended the card says
+			_, now := renderStatus(*run, "")
+			blocks = append(blocks, now...)
+		}
+		blocks = append(blocks, l.done()...)
 	}
 	return text, blocks[:min(len(blocks), maxBlocks)]
 }
@@ -45,7 +50,8 @@ func renderList(open []approvals.Request, live, recent []ops.Run) (text string, 
 		running = append(running, line)
 	}
 	for _, r := range recent {
-		ended = append(ended, fmt.Sprintf("%s %s: %s, %s", code(short(r.ID)), clip(escape(r.Plan.Title), 200), ending(r), date(r.EndedAt)))
+		how := ending(r)
+		ended = append(ended, fmt.Sprintf("%s %s: %s, %s", code(short(r.ID)), clip(escape(r.Plan.Title), 200), strings.ToLower(how.word)+how.rest, date(r.EndedAt)))
 	}
 	l.section(rendered("Waiting for approval", wait, 2900))
 	l.section(rendered("Running", running, 2900))

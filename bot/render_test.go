@@ -73,6 +73,9 @@ func TestRenderGolden(t *testing.T) {
 		return with(running(), func(r **ops.Run) {
 			(*r).State, (*r).EndedAt = s, at(40)
 			(*r).Journal = []ops.Change{exclude}
+			if s == ops.Succeeded {
+				(*r).Status = ops.Status{Headline: "n3 holds no shard", Done: 24, Total: 24, Unit: "shards"}
+			}
 		})
 	}
 	launched := with(pending(), func(r *approvals.Request) { r.State = approvals.Launched })
@@ -92,12 +95,33 @@ func TestRenderGolden(t *testing.T) {
 		"card_paused":    draw(launched, with(running(), func(r **ops.Run) { (*r).State, (*r).Reason = ops.Paused, "health is red" }), ""),
 		"card_done":      draw(launched, ended(ops.Succeeded), ""),
 		"card_failed":    draw(launched, with(ended(ops.FailedRun), func(r **ops.Run) { (*r).Reason = "12 shards still on n3 after 6 h" }), ""),
+		"card_left": draw(launched, with(ended(ops.Cancelled), func(r **ops.Run) {
+			(*r).By, (*r).Journal = "U0BOB", []ops.Change{{Setting: "a", State: ops.Restored}, {Setting: "b", State: ops.Left}}
+		}), ""),
+		"card_flags": func() (string, []slack.Block) {
+			p := drainPlan()
+			p.Call.Flags, p.Params = map[string]string{"release": "true", "note": "a `b"}, map[string]string{"cluster": "AjpbLoe-uuid"}
+			return card{request: pending(), plan: p, command: "/ops"}.render()
+		},
+		"show_running": func() (string, []slack.Block) {
+			return renderShow(launched, with(running(), func(r **ops.Run) {
+				c := exclude
+				c.State, c.Intended = ops.Written, nil
+				(*r).Journal = []ops.Change{c}
+			}))
+		},
+		"show_done": func() (string, []slack.Block) { return renderShow(launched, ended(ops.Succeeded)) },
 		"card_superseded": draw(with(launched, func(r *approvals.Request) { r.SupersededBy = "01J9ZZZZZZZZZZZZZZZZGHJKMN" }),
 			with(ended(ops.Superseded), func(r **ops.Run) { (*r).Changed = []string{"health is yellow"} }), "https://home.slack.com/archives/C0OPS/p1790000000000100"),
 		"status_running": func() (string, []slack.Block) { return renderStatus(*running(), "/ops") },
 		"status_paused": func() (string, []slack.Block) {
 			return renderStatus(*with(running(), func(r **ops.Run) {
 				(*r).State, (*r).Reason, (*r).Errors, (*r).LastError = ops.Paused, "health is red", 3, "no master"
+			}), "/ops")
+		},
+		"status_begun": func() (string, []slack.Block) {
+			return renderStatus(*with(running(), func(r **ops.Run) {
+				(*r).Status = ops.Status{Headline: "24 of 24 shards left on n3", Total: 24, Unit: "shards", Lines: []string{"1.2 TB left"}}
 			}), "/ops")
 		},
 		"status_done": func() (string, []slack.Block) { return renderStatus(*ended(ops.Succeeded), "/ops") },

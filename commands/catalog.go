@@ -15,6 +15,17 @@ var nouns = map[string]string{
 	"cfn": "CloudFormation stacks",
 }
 
+// heading says which part of the list of all commands a command belongs to.
+func heading(s Spec) string {
+	switch {
+	case len(s.Path) > 1:
+		return nouns[s.Path[0]]
+	case s.Path[0] == "help" || s.Path[0] == "env":
+		return "This bot"
+	}
+	return "Requests and runs"
+}
+
 func elasticsearch() []Spec {
 	nodes := Arg{Name: "NODE", Summary: "a node's exact name", Repeat: true}
 	return []Spec{{
@@ -45,9 +56,10 @@ func elasticsearch() []Spec {
 		},
 		Summary: "move all shards off nodes",
 		Detail: []string{
-			"Excludes the nodes from shard allocation and waits until they hold no shard.",
+			"Excludes the nodes from shard allocation and waits until they hold no shard. All filters in effect stay in effect.",
+			"If a shard cannot leave, the thread says why and what would free it.",
 			"The exclusion stays afterwards, so that nothing moves back, until es undrain; with --release it is removed at the end.",
-			"Cancelling removes the exclusion this run added and nobody else's.",
+			"Cancelling removes the exclusion this run added and nobody else's; shards that moved stay where they are.",
 		},
 		Examples: []string{
 			"es drain n3 --env staging",
@@ -88,7 +100,7 @@ func cloudFormation() []Spec {
 }
 
 func own() []Spec {
-	id := Arg{Name: "ID", Summary: "a request's id, or any ending of it of 5 or more characters"}
+	id := Arg{Name: "ID", Summary: "a request's id, or any ending of it of 5 or more characters; list shows them"}
 	why := Arg{Name: "WHY", Summary: "the reason, shown in the thread", Optional: true, Rest: true}
 	return []Spec{{
 		Path:     []string{"list"},
@@ -105,27 +117,28 @@ func own() []Spec {
 		Path:     []string{"approve"},
 		Args:     []Arg{id},
 		Summary:  "agree to another person's request",
-		Detail:   []string{"Nobody approves their own request."},
+		Detail:   []string{"The same as the card's button, or a check mark as a reaction to the card. Nobody approves their own request."},
 		Examples: []string{"approve 7Q2MK"},
 		Own:      true,
 	}, {
 		Path:     []string{"decline"},
 		Args:     []Arg{id, why},
 		Summary:  "end another person's request before it starts",
+		Detail:   []string{"The same as the card's button, or a cross as a reaction to the card. For approvers; a request of your own is ended by cancel."},
 		Examples: []string{"decline 7Q2MK", "decline 7Q2MK not during the sale"},
 		Own:      true,
 	}, {
 		Path:     []string{"cancel"},
 		Args:     []Arg{id, why},
 		Summary:  "withdraw a request, or stop a run and undo its changes",
-		Detail:   []string{"For the requester and for approvers."},
+		Detail:   []string{"For the requester and for approvers. What the run changed is put back, and the thread says of each change what became of it."},
 		Examples: []string{"cancel 7Q2MK", "cancel 7Q2MK wrong node"},
 		Own:      true,
 	}, {
 		Path:     []string{"pause"},
 		Args:     []Arg{id},
 		Summary:  "make a run wait; its changes stay",
-		Detail:   []string{"For the requester and for approvers."},
+		Detail:   []string{"For the requester and for approvers. The run writes nothing more; what the systems do by themselves goes on: shards that are moving keep moving."},
 		Examples: []string{"pause 7Q2MK"},
 		Own:      true,
 	}, {

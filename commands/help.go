@@ -37,15 +37,15 @@ func Help(words []string, v Vocabulary) (Page, error) {
 
 func allPage(specs []Spec, v Vocabulary) Page {
 	return Page{
-		Title: "Operations that need two people: one asks, another agrees, the work is shown in a thread",
+		Title: "One asks, another agrees, the bot does the work and tells it in a thread",
 		Usage: full(v, "COMMAND [--env NAME]"),
 		Text: []string{
-			"R0 reads. R1 can be reversed and does not touch service. R2 moves data or touches service. R3 destroys or cannot be undone.",
+			"R0 reads, and answers at once. R1 can be reversed and does not touch service. R2 moves data or touches service. R3 destroys or cannot be undone.",
 			"R1 to R3 wait for other people's approval; nobody approves their own request.",
 			environments(v),
 			full(v, "help COMMAND") + " explains one command.",
 		},
-		Rows:     rows(specs),
+		Rows:     grouped(specs),
 		Examples: examples(v, "es health", "es drain n3 --env staging", "help es drain"),
 	}
 }
@@ -122,6 +122,19 @@ func rows(specs []Spec) []Row {
 		}
 	}
 	return rows
+}
+
+// grouped is rows under headings.
+func grouped(specs []Spec) []Row {
+	var all []Row
+	last := ""
+	for _, s := range specs {
+		if h := heading(s); h != last {
+			all, last = append(all, Row{Meaning: h}), h
+		}
+		all = append(all, rows([]Spec{s})...)
+	}
+	return all
 }
 
 func examples(v Vocabulary, commands ...string) []string {

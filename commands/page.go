@@ -9,5 +9,5 @@ type Page struct {
 	Examples []string
 }
 
-// Row is a term and what it means.
+// Row is a term and what it means. Without a term it is a heading for those below it.
 type Row struct{ Term, Meaning string }

@@ -17,8 +17,24 @@ func (t *turn) endClearing(ctx context.Context, s State, f Flag) error {
 		s, r.Reason = FailedRun, "finished, but left changes behind"
 	}
 	r.State, r.EndedAt = s, time.Now().UTC()
-	t.say(Ending, "%s", ending(r))
+	t.say(Ending, "%s", ending(r, t.lastWord()))
 	return t.write(ctx, f)
+}
+
+// lastWord is what a success ends with: the headline, or, if a milestone of this turn
+// begins with it and says more, that milestone, which is then not told by itself. Nobody
+// wants to read the same twice in a row.
+func (t *turn) lastWord() string {
+	r, n := t.run, len(t.events)
+	if r.State != Succeeded || r.Status.Headline == "" || n == 0 {
+		return r.Status.Headline
+	}
+	last := t.events[n-1]
+	if last.Kind != Milestone || !strings.HasPrefix(last.Text, trim(r.Status.Headline)) {
+		return r.Status.Headline
+	}
+	t.events = t.events[:n-1]
+	return last.Text
 }
 
 // unread is the reason of an entry of which nobody knows whether it was written.
@@ -45,16 +61,16 @@ func settle(journal []Change) bool {
 }
 
 // ending says how the run ended and what became of each change, a line each, in the
-// order they were made.
-func ending(r *Run) string {
+// order they were made. word is what a success has to say.
+func ending(r *Run, word string) string {
 	var b strings.Builder
 	title := trim(r.Plan.Title)
 	started := !r.StartedAt.IsZero()
 	switch r.State {
 	case Succeeded:
 		b.WriteString("Done: " + title)
-		if r.Status.Headline != "" {
-			b.WriteString(": " + trim(r.Status.Headline))
+		if word != "" {
+			b.WriteString(": " + trim(word))
 		}
 		b.WriteString(".")
 	case Superseded:
