@@ -130,7 +130,7 @@ const shortID = 6
 func short(id string) string { return id[max(0, len(id)-shortID):] }
 
 // secrets are shapes that must not be shown or logged, with what stands for them:
-// Slack's tokens, passwords and queries in addresses, response_urls.
+// Slack's tokens, passwords and queries in addresses, response_urls, logins in headers.
 var secrets = []struct {
 	shape *regexp.Regexp
 	by    string
@@ -138,8 +138,9 @@ var secrets = []struct {
 	{regexp.MustCompile(`\bx(?:ox[a-z]|app)-[A-Za-z0-9-]+`), "xox…"},
 	{regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://)[^/\s@"]+@`), "${1}…@"},
 	{regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://[^\s"?]*)\?[^\s"]*`), "${1}?…"},
+	{regexp.MustCompile(`(webhook: Post "[^/"]*//[^/"]*/)[^"]*`), "${1}…"}, // a response_url of any host
 	{regexp.MustCompile(`(https?://hooks\.slack\.com/)[^\s"]*`), "${1}…"},
-	{regexp.MustCompile(`(?i)\b(bearer|basic) [A-Za-z0-9+/=._-]{8,}`), "$1 …"},
+	{regexp.MustCompile(`(?i)\b(bearer|basic|apikey) [A-Za-z0-9+/=._-]{8,}`), "$1 …"},
 }
 
 // redact masks what looks like a secret.

@@ -287,6 +287,10 @@ func (r receiver) click(body []byte) (receipt, error) {
 		Via: viaClick, User: p.User.ID, Team: p.User.Team, URL: p.URL,
 		Channel: cmp.Or(p.Container.Channel, p.Channel.ID), TS: p.Container.TS, Thread: p.Container.Thread,
 	}
+	if d.Channel == "" || d.TS == "" {
+		rc.dropped = "click outside a message" // cards are messages
+		return rc, nil
+	}
 	for _, a := range p.Actions {
 		if a.ID != actionApprove && a.ID != actionDecline {
 			rc.dropped = "button " + a.ID // a link, or an older binary's
