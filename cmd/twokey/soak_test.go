@@ -350,6 +350,7 @@ func (s *soak) breakSlack(r *rand.Rand) {
 	}[r.IntN(6)]
 	f.Method = method
 	s.slack.Fault(f)
+	s.slack.Fault(slacksim.Fault{Method: "chat.postMessage", DropReply: true, Skip: r.IntN(3)}) // posted or not, the bot cannot know
 	switch r.IntN(5) {
 	case 0:
 		s.slack.KillSockets()
