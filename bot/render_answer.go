@@ -144,6 +144,9 @@ func renderPage(p commands.Page) (text string, blocks []slack.Block) {
 	var rows, examples []string
 	for _, r := range p.Rows {
 		if r.Term == "" {
+			if len(rows) > 0 {
+				rows = append(rows, "")
+			}
 			rows = append(rows, "*"+escape(r.Meaning)+"*")
 			continue
 		}

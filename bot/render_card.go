@@ -80,7 +80,9 @@ func (c card) render() (text string, blocks []slack.Block) {
 		l.section(numbered("Steps", titles(p.Steps), 1600/share))
 		l.section(bullets("If it is cancelled or fails", p.Undo, 700/share))
 	}
-	if !short || c.succeeded() {
+	if c.succeeded() {
+		l.section(bullets(keptHead, p.Keeps, 500/share))
+	} else if !short {
 		l.section(bullets("Success leaves changed, on purpose", p.Keeps, 500/share))
 	}
 	if !short {
@@ -104,6 +106,9 @@ func (c card) ids(short bool) string {
 	r := c.request
 	ids := fmt.Sprintf("request %s · digest %s", code(r.ID), code(r.Digest[:min(12, len(r.Digest))]))
 	for i, k := range slices.Sorted(maps.Keys(c.plan.Params)) {
+		if short {
+			break
+		}
 		if i == 5 {
 			ids += fmt.Sprintf(" · … and %d more", len(c.plan.Params)-i)
 			break

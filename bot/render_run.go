@@ -140,7 +140,11 @@ func renderEnding(run ops.Run, e ops.Event) (text string, blocks []slack.Block) 
 	var l layout
 	said, _, _ := strings.Cut(e.Text, "\n• ")
 	text = ":" + ending(run).icon + ": " + clip(escapeExceptMentions(said), 2500) + " " + user(run.Requester)
-	l.section(text)
+	drawn := text
+	if head, rest, ok := strings.Cut(said, ":"); ok && size(head) < 60 {
+		drawn = ":" + ending(run).icon + ": *" + escapeExceptMentions(head) + "*:" + clip(escapeExceptMentions(rest), 2500) + " " + user(run.Requester)
+	}
+	l.section(drawn)
 	l.changes(run, 1)
 	return text, l.done()
 }

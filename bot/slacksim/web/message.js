@@ -46,7 +46,8 @@ export function renderList(list, messages, ctx) {
     } else {
       const li = message(m, follows, ctx);
       li.signature = signature;
-      if (have) li.classList.add("changed");
+      li.says = JSON.stringify([m.text, m.blocks, m.deleted]);
+      if (have && have.says !== li.says) li.classList.add("changed");
       wanted.push(li);
     }
     if (ctx.inThread && m === messages[0]) {
