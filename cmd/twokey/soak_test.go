@@ -210,6 +210,8 @@ func (s *soak) work(environment, text string, cancel time.Duration) (ops.Run, bo
 // It returns the run's id.
 func (s *soak) ask(environment, text string) (string, bool) {
 	begin := time.Now()
+	words := strings.Fields(text)
+	title := map[string]string{"drain": "Drain ", "undrain": "Undrain "}[words[1]] + words[2]
 	var card slacksim.Message
 	var typed, clicked time.Time
 	for card.TS == "" && time.Since(begin) < 4*time.Minute && !s.t.Failed() {
@@ -220,7 +222,8 @@ func (s *soak) ask(environment, text string) (string, bool) {
 			}
 		}
 		for _, m := range s.slack.Channel(s.channel(environment)) {
-			if m.Posted.After(begin) && strings.Contains(string(m.Blocks), `"approve"`) {
+			// A command typed twice may have a second card, later: of that title or of another.
+			if m.Posted.After(begin) && strings.Contains(string(m.Blocks), `"approve"`) && strings.Contains(string(m.Blocks), title) {
 				card = m
 			}
 		}
@@ -436,6 +439,8 @@ func (s *soak) check() {
 		s.checkRun(r, keys)
 		e, node := r.Plan.Call.Environment, r.Plan.Call.Args[0]
 		switch {
+		case r.State == ops.FailedRun || r.State == ops.Superseded:
+			t.Logf("%s %s in %s is %s: %s", r.Plan.Call.Kind, node, e, r.State, r.Reason)
 		case r.State != ops.Succeeded:
 		case r.Plan.Call.Kind == "es drain":
 			excluded[e] = append(excluded[e], node)
