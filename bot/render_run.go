@@ -190,7 +190,11 @@ func change(c ops.Change) string {
 	}
 	switch {
 	case c.State == ops.Restored:
-		s += ": " + value(c.Intended) + " → " + value(c.After) + ", as before"
+		s += ": "
+		if now := value(c.After); value(c.Intended) != now { // the undo may have made it the intent
+			s += value(c.Intended) + " → "
+		}
+		s += value(c.After) + ", as before"
 	case c.State == ops.Kept, c.State == ops.Left, c.State == ops.Written && c.After != nil:
 		s += ": " + value(c.Before) + " → " + value(c.After)
 	default:

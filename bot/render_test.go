@@ -132,7 +132,10 @@ func TestRenderGolden(t *testing.T) {
 			r := *ended(ops.Succeeded)
 			left := exclude
 			left.Setting, left.State, left.Reason, left.Before = "cluster.routing.allocation.exclude.zone", ops.Left, "changed by somebody else meanwhile", ptr("spot")
-			r.Journal = append(r.Journal, left)
+			back, undone := exclude, exclude
+			back.Setting, back.State, back.After = "a", ops.Restored, ptr("found")
+			undone.Setting, undone.State, undone.Intended, undone.After = "b", ops.Restored, nil, nil
+			r.Journal = append(r.Journal, left, back, undone)
 			return renderEnding(r, ops.Event{Kind: ops.Ending, Text: "Done: Drain n3 in staging: n3 holds no shard.\n• cluster staging: …"})
 		},
 		"show": func() (string, []slack.Block) { return renderShow(pending(), nil) },

@@ -129,7 +129,7 @@ func own() []Spec {
 		Own:      true,
 	}, {
 		Path:     []string{"cancel"},
-		Args:     []Arg{id, why},
+		Args:     []Arg{id, {Name: "WHY", Summary: "the reason; a run's thread does not show it, a request's card does", Optional: true, Rest: true}},
 		Summary:  "withdraw a request, or stop a run and undo its changes",
 		Detail:   []string{"For the requester and for approvers. What the run changed is put back, and the thread says of each change what became of it."},
 		Examples: []string{"cancel 7Q2MK", "cancel 7Q2MK wrong node"},
