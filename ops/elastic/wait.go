@@ -339,9 +339,12 @@ func (s waitStep) finish(ctx context.Context, t *ops.Tick, now texts, p ops.Prog
 	headline := fmt.Sprintf("%s %s no shard", names(s.targets), hold)
 	p = ops.Progress{Phase: ops.Done, Status: ops.Status{
 		Headline: headline, Done: p.Status.Total, Total: p.Status.Total, Unit: p.Status.Unit}}
-	t.Say("%s. Seen twice in a row in two sources: the master's allocation table and the count of the node itself.", headline)
-	if s.release {
-		return p, nil
+	if !s.release {
+		if err := s.settle(ctx, t, now, ops.Kept); err != nil {
+			return p, err
+		}
 	}
-	return p, s.settle(ctx, t, now, ops.Kept)
+	// Said last, so that a run that ends here tells it in its ending.
+	t.Say("%s. Seen twice in a row in two sources: the master's allocation table and the count of the node itself.", headline)
+	return p, nil
 }
