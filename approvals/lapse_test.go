@@ -70,7 +70,7 @@ func TestApprovedUnderALooserPolicy(t *testing.T) {
 				tight.Environments["prod"] = prod
 				b.Service = approvals.New(approvals.Options{Store: store, Launcher: b.launcher, Directory: b.directory, Policy: tight})
 				stop := b.run(t)
-				time.Sleep(3 * time.Second)
+				time.Sleep(3500 * time.Millisecond) // between two looks of the sweeper, which may launch it too
 				b.wantLaunches(t)
 				b.wantState(t, r.ID, approvals.Pending)
 				if _, err := b.vote(t, r, "U0SRE1"); err != nil {
