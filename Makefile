@@ -4,6 +4,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
 
+# Long tests of "make test" that no real server changes.
+NOT_AGAIN := ^(TestKilledAnywhere|TestNoSecretIsSeen|TestZombie|TestSenderThousandLiveRuns|TestCrashPoints)$$
+
 .DEFAULT_GOAL := help
 .PHONY: help run build test check integration soak image clean
 
@@ -29,7 +32,7 @@ check: build ## vet, staticcheck, gofmt, import rules, and the binary alone in a
 
 integration: SHELL := /bin/bash -o pipefail
 integration: ## the same suites and more on real Redis, Elasticsearch, Chromium and an emulator of AWS
-	go run ./test/with -- go test -tags integration -count=1 -p 1 -timeout 25m -v -run '$(or $(RUN),.)' $(or $(PKG),./...) 2>&1 | test/figures
+	go run ./test/with -- go test -tags integration -count=1 -p 1 -parallel 8 -timeout 25m -v -run '$(or $(RUN),.)' -skip '$(NOT_AGAIN)' $(or $(PKG),./...) 2>&1 | test/figures
 
 soak: ## bots killed and stopped, Redis restarted and Slack failing for ten minutes (another time: make soak TWOKEY_SOAK=3m)
 	TWOKEY_SOAK=$(or $(TWOKEY_SOAK),10m) go test -tags integration -count=1 -timeout 60m -v -run TestSoak ./cmd/twokey

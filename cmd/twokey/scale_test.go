@@ -58,10 +58,10 @@ func TestThousandDrains(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes more than a minute")
 	}
-	runs, watch, limit := 1000, time.Minute, 10*time.Second
+	runs, watch := 1000, time.Minute
 	if os.Getenv("TWOKEY_TEST_REDIS") == "" {
 		// miniredis sorts its sorted sets anew at each look, and make test has the race detector.
-		runs, watch, limit = 30, 15*time.Second, time.Minute
+		runs, watch = 30, 20*time.Second
 	}
 	s := newScale(t, runs)
 	s.submit()
@@ -78,7 +78,7 @@ func TestThousandDrains(t *testing.T) {
 	waitFor(t, 2*time.Minute, "running drain in each environment", func() bool { return s.running() == runs }, p.tail)
 	started := time.Since(began)
 	held()
-	s.await(20*time.Second, "first progress", func(w *slacksim.Snapshot) bool { return len(callsOf(w.Calls(), "chat.update")) > 0 })
+	s.await(2*time.Minute, "first progress", func(w *slacksim.Snapshot) bool { return len(callsOf(w.Calls(), "chat.update")) > 0 })
 
 	// The steady state, and in the middle of it a request and a cancel.
 	first, cpu, polled := time.Now(), cpuOf(t, p), s.polls()
@@ -121,7 +121,8 @@ func TestThousandDrains(t *testing.T) {
 	if calls["chat.update"] == 0 {
 		t.Error("no progress was shown")
 	}
-	if card.took > limit || cancel.at.Sub(ended) > limit {
+	// How long it takes is a figure; held up behind a thousand edits it would be 25 minutes.
+	if limit := time.Minute; card.took > limit || cancel.at.Sub(ended) > limit {
 		t.Errorf("progress of %d runs holds up what people wait for", runs)
 	}
 	if goroutines > 500 {
