@@ -211,7 +211,8 @@ func runModel(t *testing.T, rt *rapid.T) {
 
 func (m *model) vote(rt *rapid.T, b *bench, who string, approve bool) {
 	may := slices.Contains(allowed, who)
-	if may && approve && !m.yes[who] {
+	fresh := may && approve && !m.yes[who] && !m.maybe[who]
+	if fresh {
 		m.maybe[who] = true // from now on, and before Vote returns
 	}
 	_, err := b.Vote(context.Background(), approvals.Ballot{Request: m.id, Voter: who, Approve: approve, Via: approvals.ViaReaction})
@@ -222,8 +223,8 @@ func (m *model) vote(rt *rapid.T, b *bench, who string, approve bool) {
 		m.yes[who] = true
 	case err == nil:
 		m.stop(rt)
-	case errors.As(err, new(*approvals.RefusedError)) && !m.yes[who]:
-		delete(m.maybe, who)
+	case errors.As(err, new(*approvals.RefusedError)) && fresh:
+		delete(m.maybe, who) // an earlier ballot that may be stored stays so
 	}
 }
 
