@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -258,8 +259,8 @@ func (t *turn) call(ctx context.Context, f func(context.Context, *Tick) (Progres
 	tick := NewTick(t.run, t.claim, t.run.Step)
 	defer func() {
 		if v := recover(); v != nil {
-			t.e.o.Log.Error("step panicked", "run", t.run.ID, "step", t.run.Step, "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("internal error: %v", v)
+			t.e.o.Log.Error("step panicked", "run", t.run.ID, "step", t.run.Step, "panic", panicText(v), "stack", string(debug.Stack()))
+			err = errPanicked
 		}
 		t.events = append(t.events, tick.events...)
 		if tick.lost != nil {
@@ -269,6 +270,18 @@ func (t *turn) call(ctx context.Context, f func(context.Context, *Tick) (Progres
 		}
 	}()
 	return f(ctx, tick)
+}
+
+// errPanicked is what people are told; the log has the stack.
+var errPanicked = errors.New("internal error in this step; Twokey's log has the details under the run's id")
+
+// panicText is what the log may say of a panic: the value only if it is the runtime's
+// own, since any other may hold a password.
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", v)
 }
 
 // storeError ends a tick: a write of a step to the record failed.

@@ -369,7 +369,7 @@ func TestPanicIsAnError(t *testing.T) {
 			}
 			return nil
 		})
-		if run := rig.Finish(id); run.State != ops.Paused || run.LastError != "internal error: nil map" {
+		if run := rig.Finish(id); run.State != ops.Paused || run.LastError != "internal error in this step; Twokey's log has the details under the run's id" {
 			t.Errorf("%s: %s", run.State, run.LastError)
 		}
 	})
