@@ -60,15 +60,6 @@ func date(t time.Time) string {
 	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04 UTC"))
 }
 
-// users are mentions of the ids, joined as people write lists.
-func users(ids []string, last string) string {
-	out := make([]string, len(ids))
-	for i, id := range ids {
-		out[i] = user(id)
-	}
-	return join(out, last)
-}
-
 // join joins words as people write them: "a, b or c".
 func join(words []string, last string) string {
 	if n := len(words); n > 1 {
