@@ -25,6 +25,7 @@ func (c *ESCluster) configure(i int) error {
 		fmt.Sprintf("cluster.name: twokey-test-%d", c.Port),
 		fmt.Sprintf("node.name: n%d", i+1),
 		"node.attr.zone: " + c.Zones[i],
+		fmt.Sprintf("node.attr.rack: r%d", i+1),
 		"network.host: " + host(i),
 		fmt.Sprintf("http.port: %d", c.Port+i),
 		fmt.Sprintf("transport.port: %d", c.Port+100+i),
