@@ -47,20 +47,27 @@ type Person struct {
 const DefaultExpires = time.Hour
 
 // defaultQuorum is the approvals each class needs where the policy does not say.
-// Classes that are not here cannot be requested: R0 needs nobody.
-var defaultQuorum = map[string]int{"R1": 1, "R2": 1, "R3": 2}
+// Classes that are not here cannot be requested.
+var defaultQuorum = map[string]int{readsOnly: 0, "R1": 1, "R2": 1, "R3": 2}
 
-// Rule resolves the policy for a request of this class ("R1" to "R3"). A quorum of
+// readsOnly is the class that nobody is asked about: what is requested of it is approved
+// from the beginning. Its runs can write nothing (see ops.Tick.Record).
+const readsOnly = "R0"
+
+// Rule resolves the policy for a request of this class ("R0" to "R3"). A quorum of
 // zero or less, and an expiry of zero or less, mean the default. The error is a
 // *RefusedError for an unknown environment.
 func (p Policy) Rule(env, class string) (Rule, error) {
 	least, ok := defaultQuorum[class]
 	if !ok {
-		return Rule{}, fmt.Errorf("nobody is asked about risk class %q: want R1, R2 or R3", class)
+		return Rule{}, fmt.Errorf("nothing can be asked of risk class %q: want R0 to R3", class)
 	}
 	e, ok := p.Environments[env]
 	if !ok {
 		return Rule{}, p.unknown()
+	}
+	if class == readsOnly {
+		e.Quorum = nil
 	}
 	r := Rule{Quorum: e.Quorum[class], Groups: e.Groups, Users: e.Users, Expires: e.Expires}
 	if r.Quorum <= 0 {

@@ -19,6 +19,7 @@ func TestRule(t *testing.T) {
 	}{
 		{"prod", "R1", Rule{Quorum: 2, Groups: []string{"S0SRE"}, Users: []string{"U0LEAD"}, Expires: 10 * time.Minute}},
 		{"prod", "R2", Rule{Quorum: 1, Groups: []string{"S0SRE"}, Users: []string{"U0LEAD"}, Expires: 10 * time.Minute}},
+		{"prod", "R0", Rule{Groups: []string{"S0SRE"}, Users: []string{"U0LEAD"}, Expires: 10 * time.Minute}}, // nobody is asked
 		{"bare", "R1", Rule{Quorum: 1, Expires: time.Hour}},
 		{"bare", "R2", Rule{Quorum: 1, Expires: time.Hour}},
 		{"bare", "R3", Rule{Quorum: 2, Expires: time.Hour}},
@@ -28,7 +29,7 @@ func TestRule(t *testing.T) {
 			t.Errorf("%s %s: %v\n%s", c.env, c.class, err, d)
 		}
 	}
-	for _, c := range []struct{ env, class string }{{"nowhere", "R2"}, {"prod", "R0"}, {"prod", "R4"}, {"prod", ""}} {
+	for _, c := range []struct{ env, class string }{{"nowhere", "R2"}, {"prod", "R4"}, {"prod", ""}} {
 		if r, err := p.Rule(c.env, c.class); err == nil {
 			t.Errorf("%s %q: %v, want an error", c.env, c.class, r)
 		}

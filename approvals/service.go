@@ -72,6 +72,11 @@ func (s *Service) Submit(ctx context.Context, a Ask) (Request, bool, error) {
 	if err != nil {
 		return Request{}, false, fmt.Errorf("make an id: %w", err)
 	}
+	state := Pending
+	var decided time.Time
+	if a.Class == readsOnly {
+		state, decided = Approved, now
+	}
 	return s.o.Store.Create(ctx, Request{
 		ID:          id.String(),
 		Trigger:     a.Trigger,
@@ -82,7 +87,8 @@ func (s *Service) Submit(ctx context.Context, a Ask) (Request, bool, error) {
 		Sealed:      a.Sealed,
 		Requester:   a.Requester,
 		Rule:        rule,
-		State:       Pending,
+		State:       state,
+		DecidedAt:   decided,
 		CreatedAt:   now,
 		ExpiresAt:   now.Add(rule.Expires),
 		Supersedes:  a.Supersedes,

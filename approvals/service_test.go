@@ -297,3 +297,25 @@ func TestVoteIsNotLostWhenLaunchFails(t *testing.T) {
 		b.wantLaunches(t, r.ID)
 	})
 }
+
+// TestReadsOnly: what only reads is approved from the beginning, also where the policy
+// asks for votes or names nobody; votes make no difference, and it is launched once.
+func TestReadsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		r := b.ask(t, "R0")
+		if r.State != approvals.Approved || r.Rule.Quorum != 0 || r.DecidedAt.IsZero() {
+			t.Fatalf("%s, quorum %d, decided %v", r.State, r.Rule.Quorum, r.DecidedAt)
+		}
+		stop := b.run(t)
+		time.Sleep(5 * time.Second)
+		stop()
+		b.wantLaunches(t, r.ID)
+		// Any other class still waits.
+		for _, class := range []string{"R1", "R2", "R3"} {
+			if r := b.ask(t, class); r.State != approvals.Pending || r.Rule.Quorum < 1 {
+				t.Errorf("%s: %s, quorum %d", class, r.State, r.Rule.Quorum)
+			}
+		}
+	})
+}

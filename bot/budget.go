@@ -45,13 +45,17 @@ func rates(method, channel string, live bool) []Rate {
 			return []Rate{all, {Key: method + ":live", Every: minute / (liveEdits - 4), Burst: 4}}
 		}
 		return []Rate{all}
-	case "chat.postEphemeral":
+	case "chat.postEphemeral", uploadMethod, shareMethod:
 		return []Rate{{Key: method, Every: minute / 80, Burst: 15}}
 	case "conversations.history", "conversations.replies", "conversations.open":
 		return []Rate{{Key: method, Every: minute / 40, Burst: 8}}
 	}
 	return nil // a response_url has no rate, only five uses
 }
+
+// fileLooks is what looking for files may use of conversations.replies: the rest is free
+// for posts whose reply was lost, which may be endings.
+var fileLooks = Rate{Key: "conversations.replies:files", Every: minute / 20, Burst: 4}
 
 // editEvery is how long a post's progress edits are apart when this many have some to
 // show: 15 s, or what shares liveEdits among them.

@@ -38,9 +38,13 @@ func (s *Sender) deliver(ctx context.Context, key string, mark int64) result {
 			return s.later(ctx, c, 2*time.Second, c.Doubt)
 		}
 	}
+	if c.uploads() {
+		return s.deliverFile(ctx, c, root.Place)
+	}
 	if c.Doubt && c.Act == Post {
-		ts, err := s.find(ctx, c, root.Place)
+		ts, err := s.find(ctx, root.Place, c.Tried, hasKey(c.Key))
 		switch {
+		case errors.Is(err, errUnreadable): // the post itself will say why
 		case err != nil:
 			return s.failed(ctx, c, lookup(root.Place), err, true)
 		case ts != "":
@@ -53,7 +57,7 @@ func (s *Sender) deliver(ctx context.Context, key string, mark int64) result {
 	}
 	p, err := s.call(ctx, c, root.Place)
 	if err != nil {
-		return s.failed(ctx, c, method(c.Act), err, false)
+		return s.failed(ctx, c, c.method(), err, false)
 	}
 	return s.sent(ctx, c, p)
 }

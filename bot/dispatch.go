@@ -79,20 +79,20 @@ func (s *Server) answer(ctx context.Context, w word, inv commands.Invocation) er
 	defer cancel()
 	a, err := s.o.Engine.Answer(reading, call(inv))
 	if err != nil {
-		return w.reply(ctx, "", s.failed(w, inv, err))
+		return w.reply(ctx, "", s.failed(w, inv, s.o.ReadTime, err))
 	}
 	text, blocks := renderAnswer(a)
 	return w.reply(ctx, "", text, blocks...)
 }
 
 // failed says why a plan or an answer could not be made.
-func (s *Server) failed(w word, inv commands.Invocation, err error) string {
+func (s *Server) failed(w word, inv commands.Invocation, limit time.Duration, err error) string {
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*ops.UserError)) {
 		where := "It"
 		if inv.Environment != "" {
 			where = escape(inv.Environment)
 		}
-		return fmt.Sprintf("%s gave no answer within %s. Nothing was started.", where, s.o.ReadTime)
+		return fmt.Sprintf("%s gave no answer within %s. Nothing was started.", where, limit)
 	}
 	return s.explain(w, err)
 }
@@ -128,19 +128,20 @@ func (s *Server) request(ctx context.Context, w word, inv commands.Invocation) e
 	}
 	p, err := s.plan(ctx, w, inv)
 	if err != nil {
-		return w.reply(ctx, "", s.failed(w, inv, err))
+		return w.reply(ctx, "", s.failed(w, inv, s.o.PlanTime, err))
 	}
 	if p.Confirm != "" && inv.Flags["confirm"] != p.Confirm {
+		s.discard(ctx, w, p)
 		return w.reply(ctx, "", fmt.Sprintf("This is %s: it %s and cannot be undone. If you mean it, type it again with %s. Nothing was started.",
 			p.Class, escape(p.Effect), code("--confirm "+p.Confirm)))
 	}
 	return s.submit(ctx, w, p, o)
 }
 
-// plan asks the engine for a plan, within ReadTime.
+// plan asks the engine for a plan, within PlanTime.
 func (s *Server) plan(ctx context.Context, w word, inv commands.Invocation) (ops.Plan, error) {
 	defer s.tellSlow(ctx, w, "Planning: "+code(inv.Text)+" …")()
-	ctx, cancel := context.WithTimeout(ctx, s.o.ReadTime)
+	ctx, cancel := context.WithTimeout(ctx, s.o.PlanTime)
 	defer cancel()
 	return s.o.Engine.Plan(ctx, call(inv))
 }
@@ -152,7 +153,7 @@ func (s *Server) submit(ctx context.Context, w word, p ops.Plan, o Origin) error
 	if err != nil {
 		return err
 	}
-	r, _, err := s.o.Approvals.Submit(ctx, approvals.Ask{
+	r, made, err := s.o.Approvals.Submit(ctx, approvals.Ask{
 		Trigger:     w.item.Key,
 		Environment: p.Call.Environment,
 		Class:       p.Class.String(),
@@ -164,9 +165,12 @@ func (s *Server) submit(ctx context.Context, w word, p ops.Plan, o Origin) error
 	var no *approvals.RefusedError
 	switch {
 	case errors.As(err, &no):
+		s.discard(ctx, w, p)
 		return w.whisper(ctx, "", renderError(err))
 	case err != nil:
-		return err
+		return err // perhaps it was stored: what the plan prepared is left alone
+	case !made && r.Digest != p.Digest():
+		s.discard(ctx, w, p)
 	}
 	// The Reporter posts the card once it knows where; see Threads.
 	if err := s.o.Threads.SetOrigin(ctx, r.ID, o); err != nil {
@@ -176,6 +180,14 @@ func (s *Server) submit(ctx context.Context, w word, p ops.Plan, o Origin) error
 		return nil // the card is the answer
 	}
 	return w.reply(ctx, "", fmt.Sprintf("Asked: %s. The request `%s` is in %s, where others can vote on it.", escape(r.Title), short(r.ID), channelRef(o.Channel)))
+}
+
+// discard removes what planning prepared for a request that is not made. Failing is no
+// matter for the person; the operation removes leftovers when it plans again.
+func (s *Server) discard(ctx context.Context, w word, p ops.Plan) {
+	if err := s.o.Engine.Discard(ctx, p); err != nil {
+		s.log.Warn("what a plan prepared was not removed", "item", w.item.Key, "kind", p.Call.Kind, "err", redact(err.Error()))
+	}
 }
 
 // absent says that the bot cannot post in the channel; empty: it can. A mention

@@ -11,7 +11,7 @@
 // says what it is ("card:<id>"). One sender per workspace at a time works through it
 // within Slack's rate budget: replies, approvals and endings first, then milestones,
 // progress last. A later edit of the same post replaces an earlier one that was not
-// sent yet.
+// sent yet. A file is a post too; where Slack does not take it in time, other posts pass it.
 //
 // The Reporter makes messages out of requests and runs: it follows what changed in
 // both stores and renders the present state, so it may be killed at any point

@@ -130,7 +130,8 @@ const shortID = 6
 func short(id string) string { return id[max(0, len(id)-shortID):] }
 
 // secrets are shapes that must not be shown or logged, with what stands for them:
-// Slack's tokens, passwords and queries in addresses, response_urls, logins in headers.
+// Slack's tokens, passwords and queries in addresses, response_urls and upload URLs, logins
+// in headers.
 var secrets = []struct {
 	shape *regexp.Regexp
 	by    string
@@ -140,6 +141,7 @@ var secrets = []struct {
 	{regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://[^\s"?]*)\?[^\s"]*`), "${1}?…"},
 	{regexp.MustCompile(`(webhook: Post "[^/"]*//[^/"]*/)[^"]*`), "${1}…"}, // a response_url of any host
 	{regexp.MustCompile(`(https?://hooks\.slack\.com/)[^\s"]*`), "${1}…"},
+	{regexp.MustCompile(`(/upload/v1/)[^\s"]+`), "${1}…"}, // whoever has it may put a file there
 	{regexp.MustCompile(`(?i)\b(bearer|basic|apikey) [A-Za-z0-9+/=._-]{8,}`), "$1 …"},
 }
 

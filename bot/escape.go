@@ -17,6 +17,15 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // configuration wrote passes through it exactly once.
 func escape(s string) string { return escaper.Replace(s) }
 
+// bold is mrkdwn in bold. A text with a "*" in it, such as a pattern, stays plain: mrkdwn
+// knows no way to write one within bold.
+func bold(mrkdwn string) string {
+	if strings.Contains(mrkdwn, "*") {
+		return mrkdwn
+	}
+	return "*" + mrkdwn + "*"
+}
+
 // user is the mention of a user id. What is no id stays text: only ids become tokens.
 func user(id string) string {
 	if !isID(id, "UW") {

@@ -106,16 +106,17 @@ func (t *threads) Origin(_ context.Context, id string) (bot.Origin, bool, error)
 func (t *threads) Cursor(context.Context, string) (int64, error)  { return 0, nil }
 func (t *threads) SetCursor(context.Context, string, int64) error { return nil }
 
-// engine is an ops.Engine that remembers. It plans "es drain" and answers "es health".
+// engine is an ops.Engine that remembers. It plans "es drain" and "es reindex", and answers "es health".
 type engine struct {
-	mu      sync.Mutex
-	plans   int
-	runs    map[string]ops.Run
-	asked   []string // "pause <id> <by>"
-	class   ops.Class
-	confirm string
-	takes   time.Duration
-	err     error
+	mu        sync.Mutex
+	discarded []string // Params["plan"] of each
+	plans     int
+	runs      map[string]ops.Run
+	asked     []string // "pause <id> <by>"
+	class     ops.Class
+	confirm   string
+	takes     time.Duration
+	err       error
 }
 
 // planned is how often Plan made a plan.
@@ -126,7 +127,7 @@ func (e *engine) planned() int {
 }
 
 func (e *engine) Has(kind string) (known, query bool) {
-	return kind == "es drain" || kind == "es health", kind == "es health"
+	return kind == "es drain" || kind == "es reindex" || kind == "es health", kind == "es health"
 }
 
 func (e *engine) read(ctx context.Context) error {
@@ -153,6 +154,13 @@ func (e *engine) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
 		Call: call, Class: e.class, Title: "Drain n3 in " + call.Environment, Effect: "moves 24 shards off n3", Targets: call.Args,
 		Confirm: e.confirm, Params: map[string]string{"plan": strings.Repeat("x", e.plans)}, // each plan differs
 	}, nil
+}
+
+func (e *engine) Discard(_ context.Context, plan ops.Plan) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.discarded = append(e.discarded, plan.Params["plan"])
+	return nil
 }
 
 func (e *engine) Submit(_ context.Context, r ops.NewRun) error {
@@ -194,6 +202,10 @@ func (e *engine) flag(what, id, by string) error {
 func (e *engine) Pause(_ context.Context, id, by string) error  { return e.flag("pause", id, by) }
 func (e *engine) Resume(_ context.Context, id, by string) error { return e.flag("resume", id, by) }
 func (e *engine) Cancel(_ context.Context, id, by string) error { return e.flag("cancel", id, by) }
+
+func (e *engine) Turn(_ context.Context, id, name, value, by string) error {
+	return e.flag("turn "+name+" "+value, id, by)
+}
 
 // hangable is a connection to Redis that, once hang is set, takes what is written
 // and never answers, as one to a stopped process does.

@@ -85,7 +85,7 @@ func withoutActions(raw json.RawMessage) json.RawMessage {
 }
 
 func (s *Sender) openDM(ctx context.Context, user string) (string, error) {
-	if err := s.allow(ctx, "conversations.open"); err != nil {
+	if err := s.allow(ctx, rates("conversations.open", "", false)); err != nil {
 		return "", err
 	}
 	c, _, _, err := s.o.Slack.OpenConversationContext(ctx, &slack.OpenConversationParameters{Users: []string{user}, ReturnIM: true})

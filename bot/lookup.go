@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,25 +23,35 @@ func lookup(root Place) string {
 	return "conversations.history"
 }
 
-// find looks for a post of this key made since the first attempt; "" if there is
-// none. A search that reaches its bound finds nothing: 5,000 messages came since.
-func (s *Sender) find(ctx context.Context, c Claimed, root Place) (string, error) {
-	// Redis and Slack do not share a clock.
-	oldest := fmt.Sprintf("%d.000000", c.Tried.Add(-2*time.Minute).Unix())
+// errUnreadable says that Slack does not let the app look where it wants to.
+var errUnreadable = errors.New("the messages there cannot be read")
+
+// hasKey tells the post of this key.
+func hasKey(key string) func(slack.Message) bool {
+	return func(m slack.Message) bool {
+		return m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key
+	}
+}
+
+// find looks for a post made since; "" if there is none. more are rates its calls use
+// beside their own. A search that reaches its bound finds nothing: 5,000 messages came since.
+func (s *Sender) find(ctx context.Context, root Place, since time.Time, is func(slack.Message) bool, more ...Rate) (string, error) {
+	// Neither Redis nor this machine shares a clock with Slack.
+	oldest := fmt.Sprintf("%d.000000", since.Add(-2*time.Minute).Unix())
 	cursor := ""
 	for range searchPages {
-		if err := s.allow(ctx, lookup(root)); err != nil {
+		if err := s.allow(ctx, append(rates(lookup(root), "", false), more...)); err != nil {
 			return "", err
 		}
 		messages, next, err := s.messages(ctx, root, oldest, cursor)
 		switch {
 		case err != nil && judge(err).kind == unfit:
-			return "", nil // not readable: the post itself will say why
+			return "", fmt.Errorf("%w: %w", errUnreadable, err)
 		case err != nil:
 			return "", err
 		}
 		for _, m := range messages {
-			if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == c.Key {
+			if is(m) {
 				return m.Timestamp, nil
 			}
 		}
@@ -48,7 +59,7 @@ func (s *Sender) find(ctx context.Context, c Claimed, root Place) (string, error
 			return "", nil
 		}
 	}
-	s.log.Error("a post whose reply was lost was not found among the newest messages; posting it again", "key", c.Key, "messages", searchPages*200)
+	s.log.Error("a post whose reply was lost was not found among the newest messages", "channel", root.Channel, "thread", root.TS, "messages", searchPages*200)
 	return "", nil
 }
 
@@ -69,10 +80,10 @@ func (s *Sender) messages(ctx context.Context, root Place, oldest, cursor string
 	return found.Messages, found.ResponseMetaData.NextCursor, nil
 }
 
-// allow waits until the budget allows a call of a method that has no channel.
-func (s *Sender) allow(ctx context.Context, method string) error {
+// allow waits until the budget allows a call that uses these rates.
+func (s *Sender) allow(ctx context.Context, rates []Rate) error {
 	for {
-		wait, _, err := s.o.Budget.Take(ctx, rates(method, "", false))
+		wait, _, err := s.o.Budget.Take(ctx, rates)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 // Message is something to be said in Slack, once per Key.
 //
 // Keys: "card:<id>" the request card; "status:<id>" the status message; "event:<id>:<seq>"
-// a reply for a run's event; "reply:<inbox key>" an answer to what a person did. An Edit
+// a reply for a run's event, and with ":file" the file of its ending; "reply:<inbox key>" an answer to what a person did. An Edit
 // has a key of its own: "edit:" and the key of the post it edits.
 type Message struct {
 	Key     string  `json:"key"`
@@ -30,6 +30,9 @@ type Message struct {
 
 	Text   string          `json:"text"` // mrkdwn, escaped; notification text when there are blocks
 	Blocks json.RawMessage `json:"blocks,omitempty"`
+	// File, of a Post, is shown with Text. Blocks are then only for the post that takes its
+	// place where Slack refuses the file.
+	File *File `json:"file,omitempty"`
 	// Rev orders the Edits of one key: one with a lower Rev than an Edit put before is
 	// dropped, so that a slow replica cannot bring back an older state. Zero: the Edit
 	// put last wins.
@@ -38,12 +41,23 @@ type Message struct {
 	Expires time.Time `json:"expires,omitzero"`
 }
 
+// File is a text shown as a file. What its sender has come to stands in it too.
+type File struct {
+	Name    string `json:"name"`
+	Content string `json:"content"` // not empty
+
+	ID      string    `json:"id,omitempty"`      // Slack's; its bytes are in Slack
+	Begun   time.Time `json:"begun,omitzero"`    // its upload
+	Uploads int       `json:"uploads,omitempty"` // begun so far
+	Shared  bool      `json:"shared,omitempty"`  // Slack said that it will show it
+}
+
 // Act is how a message is delivered.
 type Act string
 
 // The acts.
 const (
-	Post    Act = "post"    // chat.postMessage
+	Post    Act = "post"    // chat.postMessage, or with a File files.completeUploadExternal
 	Edit    Act = "edit"    // chat.update
 	Whisper Act = "whisper" // chat.postEphemeral
 	Respond Act = "respond" // response_url, seen by the person alone

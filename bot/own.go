@@ -50,6 +50,8 @@ func (s *Server) own(ctx context.Context, w word, inv commands.Invocation) error
 		return s.control(ctx, w, id, "Pausing", s.o.Engine.Pause)
 	case "resume":
 		return s.control(ctx, w, id, "Resuming", s.o.Engine.Resume)
+	case "es reindex throttle":
+		return s.throttle(ctx, w, id, inv.Args[1])
 	}
 	return w.reply(ctx, "", renderError(ops.ErrUnknownKind))
 }
@@ -206,19 +208,9 @@ func (s *Server) cancel(ctx context.Context, w word, id, reason string) error {
 // control asks the engine to cancel, pause or resume the run of a launched request.
 // A run that is approved but not made yet is waited for.
 func (s *Server) control(ctx context.Context, w word, id, doing string, ask func(ctx context.Context, id, by string) error) error {
-	var no *approvals.RefusedError
-	switch err := s.o.Approvals.MayControl(ctx, id, w.User); {
-	case errors.As(err, &no):
-		return w.whisper(ctx, "", renderError(err))
-	case err != nil:
+	r, may, err := s.controls(ctx, w, id)
+	if err != nil || !may {
 		return err
-	}
-	r, err := s.o.Approvals.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	if r.State == approvals.Pending || r.Ended() {
-		return w.reply(ctx, "", fmt.Sprintf("%s (`%s`) is %s; there is no run.", escape(r.Title), short(id), r.State))
 	}
 	switch err := ask(ctx, id, w.User); {
 	case errors.Is(err, ops.ErrEnded):
@@ -227,6 +219,25 @@ func (s *Server) control(ctx context.Context, w word, id, doing string, ask func
 		return err // ErrNotFound too: the launch is under way
 	}
 	return w.reply(ctx, "", fmt.Sprintf("%s: %s (`%s`). The thread shows when it has come about.", doing, escape(r.Title), short(id)))
+}
+
+// controls returns the request whose run the person may control. If not, or if there
+// is no run, it has told them and may is false.
+func (s *Server) controls(ctx context.Context, w word, id string) (r approvals.Request, may bool, err error) {
+	var no *approvals.RefusedError
+	switch err := s.o.Approvals.MayControl(ctx, id, w.User); {
+	case errors.As(err, &no):
+		return r, false, w.whisper(ctx, "", renderError(err))
+	case err != nil:
+		return r, false, err
+	}
+	if r, err = s.o.Approvals.Get(ctx, id); err != nil {
+		return r, false, err
+	}
+	if r.State == approvals.Pending || r.Ended() {
+		return r, false, w.reply(ctx, "", fmt.Sprintf("%s (`%s`) is %s; there is no run.", escape(r.Title), short(id), r.State))
+	}
+	return r, true, nil
 }
 
 // endedText says how a run ended that can no longer be controlled.

@@ -155,7 +155,7 @@ func lines(head string, items []string, limit int, mark func(i int) string) stri
 	for i, item := range items {
 		line := mark(i) + clip(escape(strings.TrimSpace(item)), 300) + "\n"
 		if left -= size(line); left < 0 {
-			fmt.Fprintf(&b, "… and %d more", len(items)-i)
+			fmt.Fprintf(&b, "… and %s more", thousands(fmt.Sprint(len(items)-i)))
 			break
 		}
 		b.WriteString(line)
@@ -163,26 +163,26 @@ func lines(head string, items []string, limit int, mark func(i int) string) stri
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// row lists short names in one line after a bold head, within limit units.
+// mostNames is how many names a row shows of more than that.
+const mostNames = 20
+
+// row lists short names in one line after a bold head, within limit units. Where it does
+// not show all, the head says how many there are.
 func row(head string, names []string, limit int) string {
 	if len(names) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("*" + head + "* ")
-	left := limit - size(head) - 30
-	for i, name := range names {
+	var shown []string
+	left := limit - size(head) - 40
+	for _, name := range names {
 		word := clip(escape(name), 200)
-		if left -= size(word) + 2; left < 0 {
-			fmt.Fprintf(&b, " … and %d more", len(names)-i)
-			break
+		if left -= size(word) + 2; left < 0 || len(shown) == mostNames {
+			all, more := thousands(fmt.Sprint(len(names))), thousands(fmt.Sprint(len(names)-len(shown)))
+			return fmt.Sprintf("*%s* (%s) %s … and %s more", head, all, strings.Join(shown, ", "), more)
 		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(word)
+		shown = append(shown, word)
 	}
-	return b.String()
+	return fmt.Sprintf("*%s* %s", head, strings.Join(shown, ", "))
 }
 
 // span says how long something takes: "40 s", "3 min", "1 h 20 min", "2 d 3 h".

@@ -16,7 +16,7 @@ import (
 func renderAnswer(a ops.Answer) (text string, blocks []slack.Block) {
 	var l layout
 	title := clip(escape(a.Title), 1000)
-	head := "*" + title + "*"
+	head := bold(title)
 	for _, line := range a.Lines {
 		head += "\n" + clip(escape(line), 1000)
 	}
@@ -131,7 +131,7 @@ func split(text string, limit int) []string {
 func renderPage(p commands.Page) (text string, blocks []slack.Block) {
 	var l layout
 	title := clip(escape(p.Title), 1000)
-	head := "*" + title + "*"
+	head := bold(title)
 	if p.Usage != "" {
 		head += "\n" + code(p.Usage)
 	}

@@ -29,7 +29,12 @@ type card struct {
 }
 
 // need is how many approvals the request needs.
-func (c card) need() int { return max(1, c.request.Rule.Quorum, c.quorum) }
+func (c card) need() int {
+	if c.request.Class == ops.R0.String() {
+		return 0
+	}
+	return max(1, c.request.Rule.Quorum, c.quorum)
+}
 
 // planOf reads the plan a request carries.
 func planOf(r approvals.Request) (ops.Plan, error) {
@@ -51,7 +56,7 @@ func planOf(r approvals.Request) (ops.Plan, error) {
 func (c card) render() (text string, blocks []slack.Block) {
 	r, p := c.request, c.plan
 	var l layout
-	head := fmt.Sprintf("*%s* · %s", clip(escape(r.Title), 300), escape(r.Class))
+	head := fmt.Sprintf("%s · %s", bold(clip(escape(r.Title), 300)), escape(r.Class))
 	if p.Effect != "" {
 		head += "\n" + capital(clip(escape(p.Effect), 400))
 	}
@@ -75,7 +80,7 @@ func (c card) render() (text string, blocks []slack.Block) {
 	if !short {
 		l.section(bullets("Mind", p.Warnings, 1000/share))
 	}
-	l.section(row("Targets", p.Targets, 1000/share))
+	l.section(row("Targets", p.Targets, 600/share))
 	if !short {
 		l.section(numbered("Steps", titles(p.Steps), 1600/share))
 		l.section(bullets("If it is cancelled or fails", p.Undo, 700/share))
@@ -91,7 +96,12 @@ func (c card) render() (text string, blocks []slack.Block) {
 			estimate += " (" + clip(escape(p.Estimate.Basis), 200) + ")"
 		}
 		l.section(estimate)
-		l.section(bullets("Read from the system", shown(p.Shown), 1200/share))
+		// What the sections above left is for this one, the last and longest.
+		room := 1200 / share
+		if !c.brief {
+			room = max(room, min(maxSection-100, maxSummed-reserve-l.used-size(c.ids(short))))
+		}
+		l.section(bullets("Read from the system", shown(p.Shown), room))
 	}
 	l.context(c.ids(short))
 	if r.State == approvals.Pending {
@@ -101,19 +111,19 @@ func (c card) render() (text string, blocks []slack.Block) {
 }
 
 // ids is the small print: what tells this request from every other, and what the digest
-// covers that no sentence above says.
+// covers that no sentence above says; parameters that are not one word are counted.
 func (c card) ids(short bool) string {
 	r := c.request
 	ids := fmt.Sprintf("request %s · digest %s", code(r.ID), code(r.Digest[:min(12, len(r.Digest))]))
-	for i, k := range slices.Sorted(maps.Keys(c.plan.Params)) {
-		if short {
-			break
+	told := 0
+	for _, k := range slices.Sorted(maps.Keys(c.plan.Params)) {
+		if v := c.plan.Params[k]; !short && told < 5 && !strings.HasPrefix(v, "{") && !strings.HasPrefix(v, "[") {
+			told++
+			ids += " · " + clip(escape(k+" "+v), 80)
 		}
-		if i == 5 {
-			ids += fmt.Sprintf(" · … and %d more", len(c.plan.Params)-i)
-			break
-		}
-		ids += " · " + clip(escape(k+" "+c.plan.Params[k]), 80)
+	}
+	if more := len(c.plan.Params) - told; !short && more > 0 {
+		ids += fmt.Sprintf(" · … and %s more %s", thousands(fmt.Sprint(more)), plural(more, "parameter", "parameters"))
 	}
 	if short && c.command != "" {
 		ids += fmt.Sprintf(" · %s tells the whole plan", c.typed("show"))

@@ -12,7 +12,9 @@ import (
 
 // renderStatus draws the status message: the first reply in a run's thread, edited
 // as the run goes on. It mentions nobody but who paused or cancelled.
-func renderStatus(run ops.Run, command string) (text string, blocks []slack.Block) {
+//
+// share is the part of the room for the lines it may take: 1 for all, 3 for a third.
+func renderStatus(run ops.Run, command string, share int) (text string, blocks []slack.Block) {
 	var l layout
 	s := run.Status
 	at := status(run)
@@ -38,7 +40,7 @@ func renderStatus(run ops.Run, command string) (text string, blocks []slack.Bloc
 			typed(command, "resume", run.ID), typed(command, "cancel", run.ID)))
 	}
 	if !run.State.Ended() {
-		l.section(lines("", s.Lines, 1500, func(int) string { return "" }))
+		l.section(lines("", s.Lines, (maxSection-100)/share, func(int) string { return "" }))
 		if run.State == ops.Running && s.Done < s.Total {
 			l.section(timeLeft(run))
 		}
@@ -115,7 +117,8 @@ func progress(s ops.Status) string {
 	if s.Unit == "bytes" {
 		return count(s.Done, s.Unit) + " of " + count(s.Total, s.Unit) + " done"
 	}
-	return escape(strings.TrimSpace(fmt.Sprintf("%d of %d %s", s.Done, s.Total, s.Unit))) + " done"
+	done, total := thousands(fmt.Sprint(s.Done)), thousands(fmt.Sprint(s.Total))
+	return escape(strings.TrimSpace(fmt.Sprintf("%s of %s %s", done, total, s.Unit))) + " done"
 }
 
 // renderEvent draws the reply for an event that is not the ending.

@@ -26,7 +26,7 @@ func renderShow(r approvals.Request, run *ops.Run) (text string, blocks []slack.
 		var l layout
 		l.changes(*run, 4)
 		if !run.State.Ended() { // how it ended the card says
-			_, now := renderStatus(*run, "")
+			_, now := renderStatus(*run, "", 3)
 			blocks = append(blocks, now...)
 		}
 		blocks = append(blocks, l.done()...)

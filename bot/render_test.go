@@ -2,6 +2,7 @@ package bot
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -113,18 +114,28 @@ func TestRenderGolden(t *testing.T) {
 		"show_done": func() (string, []slack.Block) { return renderShow(launched, ended(ops.Succeeded)) },
 		"card_superseded": draw(with(launched, func(r *approvals.Request) { r.SupersededBy = "01J9ZZZZZZZZZZZZZZZZGHJKMN" }),
 			with(ended(ops.Superseded), func(r **ops.Run) { (*r).Changed = []string{"health is yellow"} }), "https://home.slack.com/archives/C0OPS/p1790000000000100"),
-		"status_running": func() (string, []slack.Block) { return renderStatus(*running(), "/ops") },
+		"status_running": func() (string, []slack.Block) { return renderStatus(*running(), "/ops", 1) },
 		"status_paused": func() (string, []slack.Block) {
 			return renderStatus(*with(running(), func(r **ops.Run) {
 				(*r).State, (*r).Reason, (*r).Errors, (*r).LastError = ops.Paused, "health is red", 3, "no master"
-			}), "/ops")
+			}), "/ops", 1)
 		},
 		"status_begun": func() (string, []slack.Block) {
 			return renderStatus(*with(running(), func(r **ops.Run) {
 				(*r).Status = ops.Status{Headline: "24 of 24 shards left on n3", Total: 24, Unit: "shards", Lines: []string{"1.2 TB left"}}
-			}), "/ops")
+			}), "/ops", 1)
 		},
-		"status_done": func() (string, []slack.Block) { return renderStatus(*ended(ops.Succeeded), "/ops") },
+		"card_campaign": func() (string, []slack.Block) {
+			p, r := campaignPlan(), pending()
+			r.Title = p.Title
+			return card{request: r, plan: p, command: "/ops"}.render()
+		},
+		"status_campaign": func() (string, []slack.Block) {
+			run := running()
+			run.Plan, run.Step, run.Status = campaignPlan(), 0, ops.Status{Headline: "1,204 of 3,000 indices done", Done: 1204, Total: 3000, Unit: "indices", Lines: campaignLines(30)}
+			return renderStatus(*run, "/ops", 1)
+		},
+		"status_done": func() (string, []slack.Block) { return renderStatus(*ended(ops.Succeeded), "/ops", 1) },
 		"event_paused": func() (string, []slack.Block) {
 			return renderEvent(ops.Event{Kind: ops.WasPaused, Text: "Paused by <@U0BOB>. <!here>"}, "/ops", pending().ID)
 		},
@@ -138,6 +149,19 @@ func TestRenderGolden(t *testing.T) {
 			r.Journal = append(r.Journal, left, back, undone)
 			return renderEnding(r, ops.Event{Kind: ops.Ending, Text: "Done: Drain n3 in staging: n3 holds no shard.\n• cluster staging: …"})
 		},
+		"event_without_file": func() (string, []slack.Block) {
+			text, blocks := renderEvent(ops.Event{Kind: ops.Milestone, Text: "40 documents were refused & are listed."}, "/ops", pending().ID)
+			list := ""
+			for i := range 40 {
+				list += fmt.Sprintf("doc-%d\tfailed to parse field [amount] of type [long]: `<%d>`\n", i, i)
+			}
+			m := renderWithoutFile(Message{Text: text, Blocks: encodeBlocks(blocks), File: &File{Name: "refused.tsv", Content: list}}, "this workspace allows no uploads")
+			var all slack.Blocks
+			if err := json.Unmarshal(m.Blocks, &all); err != nil {
+				panic(err)
+			}
+			return m.Text, all.BlockSet
+		},
 		"show": func() (string, []slack.Block) { return renderShow(pending(), nil) },
 		"list": func() (string, []slack.Block) {
 			return renderList([]approvals.Request{pending()}, []ops.Run{*running()}, []ops.Run{*ended(ops.Succeeded)})
@@ -146,6 +170,13 @@ func TestRenderGolden(t *testing.T) {
 		"answer": func() (string, []slack.Block) {
 			return renderAnswer(ops.Answer{Title: "staging: green, 3 nodes", Lines: []string{"No shard moves."},
 				Table: &ops.Table{Columns: []string{"node", "zone", "shards"}, Rows: [][]string{{"n1", "a", "24"}, {"n2-long", "<b>", "7"}}}})
+		},
+		"page_many_flags": func() (string, []slack.Block) {
+			p, err := commands.Help([]string{"es", "reindex"}, commands.Vocabulary{Command: "/ops", Environments: []string{"prod", "staging"}, DefaultEnvironment: "staging"})
+			if err != nil {
+				panic(err)
+			}
+			return renderPage(p)
 		},
 		"page": func() (string, []slack.Block) {
 			return renderPage(commands.Page{Title: "es drain: move all shards off nodes (R2)", Usage: "/ops es drain NODE… [--env NAME]",
@@ -170,6 +201,28 @@ func TestRenderGolden(t *testing.T) {
 				t.Errorf("%s (-want +got; -update rewrites):\n%s", file, diff)
 			}
 		})
+	}
+}
+
+// All of help fits into a message.
+func TestHelpFits(t *testing.T) {
+	v := commands.Vocabulary{Command: "/ops", Environments: []string{"prod", "staging", "india", "development"}}
+	asked := [][]string{nil}
+	for _, s := range commands.Catalog() {
+		for n := range s.Path {
+			asked = append(asked, s.Path[:n+1])
+		}
+	}
+	for _, words := range asked {
+		p, err := commands.Help(words, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, blocks := renderPage(p)
+		checkLimits(t, text, blocks)
+		if all := drawn(t, blocks); strings.Contains(all, "… there is more") {
+			t.Errorf("help of %q is cut", words)
+		}
 	}
 }
 
@@ -284,7 +337,7 @@ func TestRenderHuge(t *testing.T) {
 	}
 	for _, s := range []ops.State{ops.Starting, ops.Running, ops.Paused, ops.Undoing, ops.Succeeded, ops.FailedRun, ops.Cancelled, ops.Superseded} {
 		run.State = s
-		text, blocks := renderStatus(*run, "/ops")
+		text, blocks := renderStatus(*run, "/ops", 1)
 		checkLimits(t, text, blocks)
 		text, blocks = renderEnding(*run, ops.Event{Kind: ops.Ending, Text: strings.Join(many("text"), " ")})
 		checkLimits(t, text, blocks)
@@ -298,6 +351,17 @@ func TestRenderHuge(t *testing.T) {
 	}
 	text, blocks = renderEvent(ops.Event{Kind: ops.WasPaused, Text: p.Title}, "/ops", run.ID)
 	checkLimits(t, text, blocks)
+	for _, content := range []string{strings.Repeat("😀<&", 100_000), strings.Join(many("line"), "\n"), "\n", "```"} {
+		m := renderWithoutFile(Message{Text: clip(strings.Repeat("&<", 3000), 2800), File: &File{Name: p.Effect, Content: content}}, whyNoFile(errors.New(p.Effect)))
+		blocks, err := decodeBlocks(m.Blocks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkLimits(t, m.Text, blocks)
+		if fences := strings.Count(m.Text, "```"); fences != 2 {
+			t.Errorf("%d fences in %q", fences, m.Text)
+		}
+	}
 	var open []approvals.Request
 	var live []ops.Run
 	for range 500 {

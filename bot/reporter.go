@@ -215,7 +215,14 @@ func (r *Reporter) request(ctx context.Context, id string) error {
 		return err
 	}
 	if text := ended(req); text != "" {
-		return r.reply(ctx, o, id, Message{Key: "outcome:" + id, Urgency: Urgent, User: o.User, Text: text})
+		if err := r.reply(ctx, o, id, Message{Key: "outcome:" + id, Urgency: Urgent, User: o.User, Text: text}); err != nil {
+			return err
+		}
+		plan, err := unseal(req)
+		if err != nil {
+			return err
+		}
+		return r.o.Engine.Discard(ctx, plan)
 	}
 	return nil
 }
@@ -241,14 +248,16 @@ func ended(r approvals.Request) string {
 
 // reply puts a post into the thread of a request.
 func (r *Reporter) reply(ctx context.Context, o Origin, id string, m Message) error {
-	if m.Act == "" {
-		m.Act = Post
-	}
-	m.Channel, m.Thread = o.Channel, o.Thread
+	return r.o.Outbox.Put(ctx, inThread(o, id, m))
+}
+
+// inThread makes m a post in the thread of a request.
+func inThread(o Origin, id string, m Message) Message {
+	m.Act, m.Channel, m.Thread = Post, o.Channel, o.Thread
 	if o.Thread == "" {
 		m.Under = cardPrefix + id
 	}
-	return r.o.Outbox.Put(ctx, m)
+	return m
 }
 
 // card puts the card, and the edit that brings it up to date, and returns the request

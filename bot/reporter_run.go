@@ -31,7 +31,7 @@ func (r *Reporter) run(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	}
-	text, blocks := renderStatus(run, r.o.Command)
+	text, blocks := renderStatus(run, r.o.Command, 1)
 	status := Message{Key: "status:" + id, Urgency: Normal, Text: text, Blocks: encodeBlocks(blocks)}
 	if _, ok := r.put["post:"+status.Key]; !ok {
 		if err := r.first(ctx, o, id, status); err != nil {
@@ -39,8 +39,10 @@ func (r *Reporter) run(ctx context.Context, id string) error {
 		}
 	}
 	for _, e := range events {
-		if err := r.reply(ctx, o, id, r.event(run, e, o)); err != nil {
-			return err
+		for _, m := range r.event(run, e, o) {
+			if err := r.reply(ctx, o, id, m); err != nil {
+				return err
+			}
 		}
 	}
 	if n := len(events); n > 0 {
@@ -60,14 +62,22 @@ func (r *Reporter) run(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	if r.put[cardPrefix+id] == drawnFrom(run) {
+	if r.put[cardPrefix+id] != drawnFrom(run) {
+		// A run without a request has no card.
+		if _, err = r.card(ctx, id, o); err != nil && !errors.Is(err, approvals.ErrNotFound) {
+			return err
+		}
+	}
+	return r.discard(ctx, run)
+}
+
+// discard removes what the plan of an ended run prepared. A plan that was superseded only
+// because facts got worse lives on in the request that replaces it.
+func (r *Reporter) discard(ctx context.Context, run ops.Run) error {
+	if !run.State.Ended() || run.Fresh != nil && run.Fresh.Digest() == run.Digest {
 		return nil
 	}
-	_, err = r.card(ctx, id, o)
-	if errors.Is(err, approvals.ErrNotFound) {
-		return nil // a run without a request has no card
-	}
-	return err
+	return r.o.Engine.Discard(ctx, run.Plan)
 }
 
 // first puts the status message, below the card: the card is put before it.
@@ -82,17 +92,26 @@ func (r *Reporter) first(ctx context.Context, o Origin, id string, status Messag
 	return nil
 }
 
-// event is the reply for one event of a run.
-func (r *Reporter) event(run ops.Run, e ops.Event, o Origin) Message {
+// event is the replies for one event of a run: one, and before an ending its file. They are
+// not one message, as an ending has more to show than a file's comment can, and must not
+// wait for the file.
+func (r *Reporter) event(run ops.Run, e ops.Event, o Origin) []Message {
 	m := Message{Key: fmt.Sprintf("event:%s:%d", run.ID, e.Seq), Urgency: Normal}
+	var file *File
+	if e.File != nil && e.File.Content != "" {
+		file = &File{Name: e.File.Name, Content: e.File.Content}
+	}
 	if e.Kind == ops.Ending {
 		text, blocks := renderEnding(run, e)
 		m.Urgency, m.User, m.Text, m.Blocks = Urgent, o.User, text, encodeBlocks(blocks)
-		return m
+		if file == nil {
+			return []Message{m}
+		}
+		return []Message{{Key: m.Key + ":file", Urgency: Normal, Text: "For the ending: " + code(file.Name), File: file}, m}
 	}
 	text, blocks := renderEvent(e, r.o.Command, run.ID)
-	m.Text, m.Blocks = text, encodeBlocks(blocks)
-	return m
+	m.Text, m.Blocks, m.File = text, encodeBlocks(blocks), file
+	return []Message{m}
 }
 
 // askAgain makes the request that replaces a run which found the world changed, with a
@@ -119,6 +138,9 @@ func (r *Reporter) askAgain(ctx context.Context, o Origin, run ops.Run) error {
 	var refused *approvals.RefusedError
 	switch {
 	case errors.As(err, &refused):
+		if err := r.o.Engine.Discard(ctx, fresh); err != nil {
+			return err
+		}
 		return r.reply(ctx, o, run.ID, Message{Key: "again:" + run.ID, Urgency: Urgent, User: o.User, Text: fmt.Sprintf(
 			"%s: I could not ask again for you: %s. %s", user(run.Requester), escapeExceptMentions(refused.Why), escapeExceptMentions(refused.Next))})
 	case err != nil:

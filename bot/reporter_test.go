@@ -3,6 +3,7 @@ package bot_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,38 @@ func TestReporterWholeRun(t *testing.T) {
 		has(t, thread[2], "n3 is excluded.")
 		has(t, thread[3], "n3 holds no shard", "*Kept as planned*", "exclude._name", "<@U0ANN>")
 		p.once("card:"+r.ID, "status:"+r.ID, fmt.Sprintf("event:%s:1", r.ID), fmt.Sprintf("event:%s:2", r.ID))
+		p.obeyed()
+	})
+}
+
+// A milestone's file is in its reply; an ending's goes before the ending, which stays last.
+func TestReporterFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t)
+		defer p.sender(p.http)()
+		defer p.reporter(p.rdb)()
+		r := p.ask("command:1", here())
+		time.Sleep(5 * time.Second)
+		p.approve(r.ID)
+		file := func(content string) *ops.File { return &ops.File{Name: "refused.tsv", Content: content} }
+		p.tick(r.ID, func(r *ops.Run) { r.State, r.StartedAt = ops.Running, time.Now() },
+			ops.Event{Kind: ops.Milestone, Text: "2 documents & more were refused.", File: file("a\nb\n")},
+			ops.Event{Kind: ops.Milestone, Text: "None was refused.", File: file("")})
+		time.Sleep(30 * time.Second)
+		p.tick(r.ID, func(r *ops.Run) { r.State, r.EndedAt = ops.Succeeded, time.Now() },
+			ops.Event{Kind: ops.Ending, Text: "Done: copied.", File: file("c\n")})
+		p.idleAfterReport()
+		thread := p.card(r.ID)[2:] // without card and status
+		want := []string{"2 documents &amp; more were refused.", "None was refused.", "For the ending: `refused.tsv`"}
+		if got := texts(thread); len(got) != 4 || !slices.Equal(got[:3], want) {
+			t.Fatalf("thread %q", got)
+		}
+		has(t, thread[3], "Done", "copied", "<@U0ANN>")
+		for i, content := range []string{"a\nb\n", "", "c\n", ""} {
+			if fs := thread[i].Files; (content == "") != (len(fs) == 0) || content != "" && fs[0].Content != content {
+				t.Errorf("%q has the files %+v", thread[i].Text, fs)
+			}
+		}
 		p.obeyed()
 	})
 }

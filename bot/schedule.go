@@ -1,6 +1,9 @@
 package bot
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // schedule is the sender's picture of what waits: pure, in memory, rebuilt from the
 // Queue by whoever becomes the sender. It decides what may be sent now, and what of
@@ -10,12 +13,18 @@ import "time"
 // urgent as the most urgent of them, so that an ending neither overtakes a milestone of
 // its own thread nor waits behind other threads'. Between threads, cards and edits:
 // urgency, then age.
+//
+// Files are the exception: they take longer, and may be stuck while posts are not. One is
+// under way at a time, and replies wait for the files before them for fileHold, or
+// urgentFileHold where an urgent one is among them, and then pass.
 type schedule struct {
 	entries map[string]*entry
 	threads map[string][]*entry // posts by thread, oldest first
 	roots   map[string]Root     // posts that entries go under, as far as known
 	blocked map[string]time.Time
-	live    int // entries that are progress edits
+	stuck   map[string]time.Time // threads by since when a reply waits for files alone
+	file    bool                 // one is under way
+	live    int                  // entries that are progress edits
 	mark    int64
 }
 
@@ -25,6 +34,8 @@ type entry struct {
 	act                Act
 	urgency            Urgency
 	channel            string
+	method             string
+	file               bool
 	first, mark        int64
 	due                time.Time
 	sent               time.Time // an Edit: last time; zero: never
@@ -33,19 +44,21 @@ type entry struct {
 }
 
 func newSchedule() *schedule {
-	return &schedule{entries: map[string]*entry{}, threads: map[string][]*entry{}, roots: map[string]Root{}, blocked: map[string]time.Time{}}
+	return &schedule{entries: map[string]*entry{}, threads: map[string][]*entry{}, roots: map[string]Root{}, blocked: map[string]time.Time{}, stuck: map[string]time.Time{}}
 }
 
 // add takes in what the Queue told: a new message, or one put again.
 func (s *schedule) add(in Entry, now time.Time) {
 	s.mark = max(s.mark, in.Mark)
 	sending := false
+	var stuck time.Time
 	if old := s.entries[in.Key]; old != nil {
-		sending = old.sending
+		sending, stuck = old.sending, s.stuck[old.thread]
 		s.remove(in.Key)
 	}
 	e := &entry{
-		key: in.Key, under: in.Under, act: in.Act, urgency: in.Urgency, channel: in.Channel, first: in.First, mark: in.Mark,
+		key: in.Key, under: in.Under, act: in.Act, urgency: in.Urgency, channel: in.Channel,
+		method: in.method(), file: in.uploads(), first: in.First, mark: in.Mark,
 		due: now.Add(in.Wait), sending: sending,
 	}
 	if in.Quiet >= 0 {
@@ -65,6 +78,9 @@ func (s *schedule) add(in Entry, now time.Time) {
 			list[i], list[i-1] = list[i-1], list[i]
 		}
 		s.threads[e.thread] = list
+		if e.file && !stuck.IsZero() {
+			s.stuck[e.thread] = stuck // a step further, and still in the way
+		}
 	}
 }
 
@@ -92,6 +108,9 @@ func (s *schedule) remove(key string) {
 	}
 	if s.threads[e.thread] = list; len(list) == 0 {
 		delete(s.threads, e.thread)
+	}
+	if !slices.ContainsFunc(list, func(e *entry) bool { return e.file }) {
+		delete(s.stuck, e.thread)
 	}
 }
 
@@ -139,7 +158,7 @@ func (s *schedule) urgency(e *entry) Urgency {
 }
 
 func (s *schedule) ready(e *entry, now time.Time) bool {
-	if e.sending || now.Before(e.due) {
+	if e.sending || now.Before(e.due) || e.file && s.file {
 		return false
 	}
 	if e.isLive() && now.Before(e.sent.Add(editEvery(s.live))) {
@@ -148,7 +167,7 @@ func (s *schedule) ready(e *entry, now time.Time) bool {
 	if e.under != "" && !s.settled(e.under) {
 		return false
 	}
-	if e.thread != "" && s.threads[e.thread][0] != e {
+	if e.thread != "" && s.held(e, now) {
 		return false
 	}
 	for _, r := range s.rates(e) {
@@ -159,6 +178,38 @@ func (s *schedule) ready(e *entry, now time.Time) bool {
 	return true
 }
 
+// How long a reply waits for the files before it.
+const (
+	fileHold       = time.Minute
+	urgentFileHold = 5 * time.Second
+)
+
+// held reports whether a reply must wait for another that was put before it.
+func (s *schedule) held(e *entry, now time.Time) bool {
+	files := false
+	for _, before := range s.threads[e.thread] {
+		if before == e {
+			break
+		}
+		if e.file || !before.file {
+			return true
+		}
+		files = true
+	}
+	if !files {
+		return false
+	}
+	since, ok := s.stuck[e.thread]
+	if !ok {
+		since = now
+		s.stuck[e.thread] = now
+	}
+	if s.urgency(e) == Urgent {
+		return now.Sub(since) < urgentFileHold
+	}
+	return now.Sub(since) < fileHold
+}
+
 // rates are what the entry's call will use, once the post it goes under is settled.
 func (s *schedule) rates(e *entry) []Rate {
 	if e.uses == nil {
@@ -166,16 +217,17 @@ func (s *schedule) rates(e *entry) []Rate {
 		if p := s.roots[e.under]; p.Posted {
 			channel = p.Channel
 		}
-		e.uses = rates(method(e.act), channel, e.isLive())
+		e.uses = rates(e.method, channel, e.isLive())
 	}
 	return e.uses
 }
 
-// method is the call that delivers an act; "" is a response_url.
-func method(a Act) string {
-	switch a {
+// method is the next call that delivers a message. "" is one without a rate: a
+// response_url, or a look for a file, which asks the budget itself.
+func (m Message) method() string {
+	switch m.Act {
 	case Post:
-		return "chat.postMessage"
+		return m.postMethod()
 	case Edit:
 		return "chat.update"
 	case Whisper:

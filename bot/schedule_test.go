@@ -24,6 +24,69 @@ func order(s *schedule, now time.Time) []string {
 	return got
 }
 
+// Replies wait for the files before them a minute, or five seconds if an urgent one is
+// among them; files wait for all that is before them, and for each other.
+func TestScheduleFiles(t *testing.T) {
+	now, s := time.Now(), newSchedule()
+	n := int64(0)
+	put := func(key string, u Urgency, file *File) {
+		n++
+		s.add(Entry{Message: Message{Key: key, Act: Post, Channel: "C1", Thread: "1", Urgency: u, File: file}, First: n, Mark: n, Quiet: -1}, now)
+	}
+	next := func(want string) {
+		t.Helper()
+		got := ""
+		if e := s.next(now); e != nil {
+			got = e.key
+		}
+		if got != want {
+			t.Errorf("next is %q, want %q", got, want)
+		}
+	}
+	put("file 1", Normal, &File{})
+	put("file 2", Normal, &File{})
+	put("reply 1", Normal, nil)
+	put("file 3", Normal, &File{})
+	put("reply 2", Normal, nil)
+	next("file 1")
+	s.entries["file 1"].sending, s.file = true, true
+	next("")
+	now = now.Add(50 * time.Second)
+	next("")
+	s.add(Entry{Message: Message{Key: "file 1", Act: Post, Channel: "C1", Thread: "1", Urgency: Normal, File: &File{ID: "F1"}}, First: 1, Mark: 9, Quiet: -1}, now)
+	next("") // it goes on, but still is in the way
+	now = now.Add(10 * time.Second)
+	next("reply 1")
+	put("end", Urgent, nil)
+	next("reply 1")
+	s.remove("reply 1")
+	next("reply 2")
+	s.remove("reply 2")
+	next("end")
+	s.remove("end")
+	s.remove("file 1")
+	s.file = false
+	next("file 2")
+	s.remove("file 2")
+	next("file 3")
+	s.remove("file 3")
+
+	put("file 4", Normal, &File{})
+	put("end 2", Urgent, nil)
+	s.entries["file 4"].due = now.Add(time.Hour)
+	next("")
+	now = now.Add(4 * time.Second)
+	next("")
+	s.add(Entry{Message: Message{Key: "file 4", Act: Post, Channel: "C1", Thread: "1", Urgency: Normal, File: &File{ID: "F4"}}, First: n - 1, Mark: 99, Quiet: -1, Wait: time.Hour}, now)
+	now = now.Add(time.Second)
+	next("end 2")
+
+	s.add(Entry{Message: Message{Key: "elsewhere", Act: Post, Channel: "C2", Thread: "2", Urgency: Urgent, File: &File{}}, First: 0, Mark: 100, Quiet: -1}, now)
+	next("elsewhere")
+	s.file = true // one is under way
+	next("end 2")
+}
+
 func TestScheduleOrder(t *testing.T) {
 	now := time.Now()
 	post := func(first int64, key, under string, u Urgency) Entry {

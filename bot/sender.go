@@ -39,7 +39,7 @@ type SenderOptions struct {
 // known (a lost reply, a sender that died in the call) the post is looked for in Slack by
 // its key in the metadata. A sender that was stopped past its lease finds the time of
 // its call over. Whispers, Edits and DMs opened are harmless when repeated and simply
-// are. A response_url cannot be looked into: it is used at least once, and at most three
+// are. A file is uploaded as often as needed and shared once: see deliverFile. A response_url cannot be looked into: it is used at least once, and at most three
 // times.
 type Sender struct {
 	o      SenderOptions
@@ -193,10 +193,14 @@ func (s *Sender) dispatch(ctx context.Context) {
 		}
 		e.sending = true
 		s.flying++
+		file := e.file
+		s.sched.file = s.sched.file || file
 		call, cancel := context.WithDeadline(context.WithoutCancel(ctx), now.Add(s.o.CallTime))
 		go func(key string, mark int64) {
 			defer cancel()
-			s.results <- s.deliver(call, key, mark)
+			r := s.deliver(call, key, mark)
+			r.file = file
+			s.results <- r
 		}(e.key, e.mark)
 	}
 }
@@ -209,6 +213,7 @@ type result struct {
 	root    Root          // sent or dropped: what posts under it see
 	wait    time.Duration // later
 	block   string        // limited: the rate, blocked for wait
+	file    bool          // it was one that carries a file
 }
 
 type end int
@@ -229,6 +234,9 @@ func (s *Sender) settle(r result) {
 	}
 	if s.sched == nil {
 		return
+	}
+	if r.file {
+		s.sched.file = false
 	}
 	if r.root.Posted || r.root.Dropped {
 		s.sched.roots[r.key] = r.root

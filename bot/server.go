@@ -22,6 +22,7 @@ type Engine interface {
 	Has(kind string) (known, query bool)
 	Answer(ctx context.Context, call ops.Call) (ops.Answer, error)
 	Plan(ctx context.Context, call ops.Call) (ops.Plan, error)
+	Discard(ctx context.Context, plan ops.Plan) error
 	Runs
 }
 
@@ -33,6 +34,7 @@ type Runs interface {
 	Pause(ctx context.Context, id, by string) error
 	Resume(ctx context.Context, id, by string) error
 	Cancel(ctx context.Context, id, by string) error
+	Turn(ctx context.Context, id, name, value, by string) error
 }
 
 // ServerOptions are a Server's parts and settings. All parts are required.
@@ -60,8 +62,9 @@ type ServerOptions struct {
 
 	// Workers is how many items this process handles at once: default 8.
 	Workers int
-	// ReadTime is how long a plan or an answer may take: default 15 s.
-	ReadTime time.Duration
+	// ReadTime is how long an answer may take: default 15 s. PlanTime is how long a plan
+	// may take: default 30 s; CloudFormation needs some to make a change set.
+	ReadTime, PlanTime time.Duration
 }
 
 // Server takes in what people do in Slack and carries it out. Any number of
@@ -115,6 +118,9 @@ func NewServer(o ServerOptions) (*Server, error) {
 	}
 	if o.ReadTime == 0 {
 		o.ReadTime = 15 * time.Second
+	}
+	if o.PlanTime == 0 {
+		o.PlanTime = 30 * time.Second
 	}
 	s := &Server{
 		o:    o,

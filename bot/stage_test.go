@@ -34,7 +34,7 @@ type stage struct {
 
 // newStage has a channel C0OPS, and C0AWAY without the bot.
 func newStage(t *testing.T) *stage {
-	w := slacksim.New(slacksim.Options{Events: []string{}})
+	w := slacksim.New(slacksim.Options{Events: []string{}, ShareAfter: 2 * time.Second})
 	for _, id := range []string{"U0ANN", "U0BOB"} {
 		w.AddPerson(slacksim.Person{ID: id, Name: strings.ToLower(id)})
 	}

@@ -145,6 +145,11 @@ func (p *parser) finish() (Invocation, error) {
 	if err := p.count(); err != nil {
 		return Invocation{}, err
 	}
+	for _, f := range p.spec.Flags {
+		if _, typed := p.flags[f.Name]; f.Required && !typed {
+			return Invocation{}, p.wrong(fmt.Sprintf("%s needs %s: %s", p.spec.Kind(), flagForm(f), f.Summary))
+		}
+	}
 	inv := Invocation{
 		Kind: p.spec.Kind(), Own: p.spec.Own, Class: p.spec.Class,
 		Args: p.args, Flags: p.flags,
@@ -224,7 +229,26 @@ func list(names []string) string {
 
 // wrong is a usage error that shows the command's right form.
 func (p *parser) wrong(what string) *UsageError {
-	return &UsageError{What: what, Next: "Usage: " + usage(p.spec, p.v)}
+	e := &UsageError{What: what, Next: "Usage: " + usage(p.spec, p.v)}
+	if manyFlags(p.spec, p.v) {
+		e.Next += ". " + full(p.v, "help "+p.spec.Kind()) + " explains the flags."
+	}
+	// The last word of the path may have been meant as an argument.
+	depth := len(p.spec.Path) - 1
+	if i := slices.IndexFunc(Catalog(), func(s Spec) bool { return slices.Equal(s.Path, p.spec.Path[:depth]) }); i >= 0 {
+		shorter := Catalog()[i]
+		e.Next += fmt.Sprintf(". If %s is meant as %s of %s, type it in quotes.", shown(p.spec.Path[depth]), shorter.Args[0].Name, shorter.Kind())
+	}
+	return e
+}
+
+// continues reports whether a word after the command's own would be read as one more word
+// of a longer command.
+func continues(s Spec, word string) bool {
+	n := len(s.Path)
+	return slices.ContainsFunc(Catalog(), func(l Spec) bool {
+		return len(l.Path) > n && slices.Equal(l.Path[:n], s.Path) && strings.EqualFold(l.Path[n], word)
+	})
 }
 
 // canonical writes an invocation out in full: arguments, environment, flags in the
@@ -235,7 +259,11 @@ func canonical(s Spec, inv Invocation) string {
 	if n := len(s.Args); n > 0 && s.Args[n-1].Rest && len(args) == n {
 		args, rest = args[:n-1], quoteRest(args[n-1])
 	}
-	for _, a := range args {
+	for i, a := range args {
+		if i == 0 && continues(s, a) {
+			out = append(out, inQuotes(a))
+			continue
+		}
 		out = append(out, quote(a))
 	}
 	if inv.Environment != "" {

@@ -7,12 +7,35 @@ import "slices"
 //
 // The kinds of the entries that are not Own are those of the operations and queries
 // in ops/elastic and deploy.
-func Catalog() []Spec { return slices.Concat(elasticsearch(), cloudFormation(), own()) }
+func Catalog() []Spec {
+	all := slices.Concat(
+		elasticsearch(), indices(), stacksSpecs(), imagesSpecs(), servicesSpecs(), machinesSpecs(), dataSpecs(), dnsSpecs(), own(),
+	)
+	// Commands of one noun stand together, where the first of them is.
+	first := map[string]int{}
+	for i, s := range all {
+		if _, ok := first[s.Path[0]]; !ok {
+			first[s.Path[0]] = i
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Spec) int { return first[a.Path[0]] - first[b.Path[0]] })
+	return all
+}
 
 // nouns says what the first word of a two-word command is about.
 var nouns = map[string]string{
-	"es":  "Elasticsearch clusters",
-	"cfn": "CloudFormation stacks",
+	"es":    "Elasticsearch clusters",
+	"cfn":   "CloudFormation stacks",
+	"image": "container images",
+	"ecs":   "ECS services",
+	"scale": "how many there are of something",
+	"asg":   "Auto Scaling groups",
+	"ec2":   "EC2 instances",
+	"s3":    "S3 buckets",
+	"site":  "static sites in S3",
+	"sqs":   "SQS queues",
+	"emr":   "EMR clusters",
+	"dns":   "DNS records",
 }
 
 // heading says which part of the list of all commands a command belongs to.
@@ -75,26 +98,6 @@ func elasticsearch() []Spec {
 		Detail:   []string{"Removes the nodes' names from the allocation exclusion; other exclusions stay as they are."},
 		Examples: []string{"es undrain n3 --env staging"},
 		Class:    "R1",
-		Env:      true,
-	}}
-}
-
-func cloudFormation() []Spec {
-	stack := []Arg{{Name: "STACK", Summary: "a stack's name or ARN"}}
-	return []Spec{{
-		Path:     []string{"cfn", "describe"},
-		Args:     stack,
-		Summary:  "a stack's status, outputs, parameters, tags and protection",
-		Detail:   []string{"Secret parameters are masked."},
-		Examples: []string{"cfn describe web --env staging"},
-		Class:    "R0",
-		Env:      true,
-	}, {
-		Path:     []string{"cfn", "events"},
-		Args:     stack,
-		Summary:  "what happened to a stack lately, and what failed first",
-		Examples: []string{"cfn events web --env staging"},
-		Class:    "R0",
 		Env:      true,
 	}}
 }

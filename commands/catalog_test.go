@@ -8,7 +8,12 @@ import (
 
 func TestCatalogIsWhole(t *testing.T) {
 	want := []string{
-		"es health", "es nodes", "es shards", "es drain", "es undrain", "cfn describe", "cfn events",
+		"es health", "es nodes", "es shards", "es drain", "es undrain",
+		"es reindex", "es reindex throttle", "es campaign", "es swap-back", "es alias-swap", "es delete-index", "es zone-move",
+		"cfn describe", "cfn events", "cfn outputs", "cfn drift", "cfn validate", "cfn watch", "cfn deploy", "cfn recover", "cfn delete",
+		"image list", "image build", "image promote", "image cleanup", "ecs status", "ecs deploy", "scale ecs", "scale asg",
+		"asg describe", "asg refresh", "ec2 terminate", "s3 create", "site sync", "sqs create", "sqs watch",
+		"emr status", "emr create", "emr step", "emr terminate", "dns show", "dns switch",
 		"list", "show", "approve", "decline", "cancel", "pause", "resume", "env", "help",
 	}
 	var got []string

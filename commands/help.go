@@ -40,7 +40,7 @@ func allPage(specs []Spec, v Vocabulary) Page {
 		Title: "One asks, another agrees, the bot does the work and tells it in a thread",
 		Usage: full(v, "COMMAND [--env NAME]"),
 		Text: []string{
-			"R0 reads, and answers at once. R1 can be reversed and does not touch service. R2 moves data or touches service. R3 destroys or cannot be undone.",
+			"R0 only reads; nobody is asked. R1 can be reversed and does not touch service. R2 moves data or touches service. R3 destroys or cannot be undone.",
 			"R1 to R3 wait for other people's approval; nobody approves their own request.",
 			environments(v),
 			full(v, "help COMMAND") + " explains one command.",
@@ -96,7 +96,7 @@ func commandPage(s Spec, v Vocabulary) Page {
 // classes says what a risk class means for the person who types the command. The
 // quorum is the environment's; these are the ones where it sets none.
 var classes = map[string]string{
-	"R0": "R0: it only reads, and answers at once.",
+	"R0": "R0: it only reads; nobody is asked.",
 	"R1": "R1: it can be reversed and does not touch service. It waits for an approval, one unless the environment says otherwise.",
 	"R2": "R2: it moves data or touches service. It waits for an approval, one unless the environment says otherwise.",
 	"R3": "R3: it destroys, or cannot be undone. It waits for approvals, two unless the environment says otherwise.",
@@ -151,14 +151,36 @@ func usage(s Spec, v Vocabulary) string {
 	for _, a := range s.Args {
 		form += " " + argForm(a)
 	}
+	many := manyFlags(s, v)
 	for _, f := range allFlags(s) {
-		if s.Env && f.Name == "env" && v.DefaultEnvironment == "" {
+		switch {
+		case required(s, f, v):
 			form += " " + flagForm(f)
-		} else {
+		case !many:
 			form += fmt.Sprintf(" [%s]", flagForm(f))
 		}
 	}
+	if many {
+		form += " [FLAG…]"
+	}
 	return full(v, form)
+}
+
+// mostFlags is how many optional flags a usage line shows. More are shown in help alone.
+const mostFlags = 4
+
+func manyFlags(s Spec, v Vocabulary) bool {
+	optional := 0
+	for _, f := range allFlags(s) {
+		if !required(s, f, v) {
+			optional++
+		}
+	}
+	return optional > mostFlags
+}
+
+func required(s Spec, f Flag, v Vocabulary) bool {
+	return f.Required || s.Env && f.Name == "env" && v.DefaultEnvironment == ""
 }
 
 func argForm(a Arg) string {

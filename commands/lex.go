@@ -198,6 +198,10 @@ func quote(s string) string {
 	if plainWord(s) {
 		return s
 	}
+	return inQuotes(s)
+}
+
+func inQuotes(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {

@@ -104,8 +104,9 @@ func plainWords(path []string) []word {
 	return words
 }
 
-// match finds the command the words begin with, and returns the words after it. A
-// spec without a path means: help about the words returned.
+// match finds the longest command the words begin with, and returns the words after it. A
+// word in quotes is no part of a command where it can be an argument. A spec without a
+// path means: help about the words returned.
 func match(words []word, v Vocabulary) (Spec, []word, error) {
 	if words[0].dashed() {
 		if isHelpFlag(words[0]) {
@@ -121,10 +122,11 @@ func match(words []word, v Vocabulary) (Spec, []word, error) {
 		next := slices.DeleteFunc(slices.Clone(known), func(s Spec) bool {
 			return len(s.Path) <= depth || !strings.EqualFold(s.Path[depth], w.text)
 		})
+		i := exact(known, depth)
+		if i >= 0 && (w.quoted || len(next) == 0) {
+			return known[i], words[depth:], nil
+		}
 		if len(next) == 0 {
-			if i := exact(known, depth); i >= 0 {
-				return known[i], words[depth:], nil
-			}
 			if depth > 0 && (isHelpFlag(w) || strings.EqualFold(w.text, "help")) {
 				return Spec{}, plainWords(known[0].Path[:depth]), nil
 			}

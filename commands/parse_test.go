@@ -28,6 +28,9 @@ func TestParse(t *testing.T) {
 		return inv
 	}
 	in := func(inv Invocation, env string) Invocation { inv.Environment = env; return inv }
+	reindex := func(args ...string) Invocation {
+		return Invocation{Kind: "es reindex", Class: "R2", Environment: "staging", Args: args}
+	}
 	own := func(kind string, args ...string) Invocation {
 		return Invocation{Kind: kind, Own: true, Args: args}
 	}
@@ -71,6 +74,19 @@ func TestParse(t *testing.T) {
 		{"mention with colon and slash word", "<@UBOT|twokey>: /ops es drain n3", drain("n3"), "es drain n3 --env staging"},
 		{"slash word again", "/OPS es drain n3", drain("n3"), "es drain n3 --env staging"},
 
+		{"longer of two commands", "es reindex throttle 7Q2MK 5000", own("es reindex throttle", "7Q2MK", "5000"), "es reindex throttle 7Q2MK 5000"},
+		{"shorter of two commands", "es reindex a b", reindex("a", "b"), "es reindex a b --env staging"},
+		{"an index named like a command", `es reindex "throttle" b`, reindex("throttle", "b"), `es reindex "throttle" b --env staging`},
+		{"an index named like a command, in curly quotes", "es reindex ‘Throttle’ b", reindex("Throttle", "b"), `es reindex "Throttle" b --env staging`},
+		{"an index named like a command, as the second", "es reindex a throttle", reindex("a", "throttle"), "es reindex a throttle --env staging"},
+		{"an index named like a command, after a flag", "es reindex --env prod throttle b", in(reindex("throttle", "b"), "prod"), `es reindex "throttle" b --env prod`},
+		{"flags with values", "es alias-swap a b --from x —to=y", Invocation{Kind: "es alias-swap", Class: "R2", Environment: "staging",
+			Args: []string{"a", "b"}, Flags: map[string]string{"from": "x", "to": "y"}}, "es alias-swap a b --env staging --from x --to y"},
+		{"patterns in quotes", "es campaign 'v1_*' --to ‘v2_*’", Invocation{Kind: "es campaign", Class: "R2", Environment: "staging",
+			Args: []string{"v1_*"}, Flags: map[string]string{"to": "v2_*"}}, "es campaign v1_* --env staging --to v2_*"},
+		{"optional arguments left out", "es delete-index --campaign 7Q2MK --confirm 7Q2MK", Invocation{Kind: "es delete-index", Class: "R3", Environment: "staging",
+			Flags: map[string]string{"campaign": "7Q2MK", "confirm": "7Q2MK"}}, "es delete-index --env staging --campaign 7Q2MK --confirm 7Q2MK"},
+
 		{"nothing", "  ", own("help"), "help"},
 		{"mention alone", "<@UBOT>", own("help"), "help"},
 		{"help on words", "help es drain", own("help", "es", "drain"), "help es drain"},
@@ -110,15 +126,15 @@ func TestParseErrors(t *testing.T) {
 	const drain = "Usage: /ops es drain NODE… [--env NAME] [--release] [--decommission]"
 	tests := []struct{ name, typed, what, next string }{
 		{"unknown word", "elastic health", `there is no command "elastic"`, "/ops help lists all commands."},
-		{"near a group", "ess drain n3", `there is no command "ess"`, "Did you mean /ops es? /ops help lists all commands."},
+		{"near a group", "esx drain n3", `there is no command "esx"`, "Did you mean /ops es? /ops help lists all commands."},
 		{"verb alone", "drain n3", `there is no command "drain"`, "Did you mean /ops es drain? /ops help lists all commands."},
 		{"wrong verb alone", "undrian n3", `there is no command "undrian"`, "Did you mean /ops es undrain? /ops help lists all commands."},
 		{"joined words", "es-drain n3", `there is no command "es-drain"`, "Did you mean /ops es drain? /ops help lists all commands."},
 		{"near a verb", "es drian n3", `there is no command "es drian"`, "Did you mean /ops es drain? /ops help lists all commands."},
 		{"beginning of a verb", "cfn desc web", `there is no command "cfn desc"`, "Did you mean /ops cfn describe? /ops help lists all commands."},
-		{"unknown verb", "cfn zzz", `there is no command "cfn zzz"`, "There are: cfn describe, events. /ops help lists all commands."},
+		{"unknown verb", "dns zzz", `there is no command "dns zzz"`, "There are: dns show, switch. /ops help lists all commands."},
 		{"own command", "aprove 7Q2MK", `there is no command "aprove"`, "Did you mean /ops approve? /ops help lists all commands."},
-		{"group alone", "cfn", "cfn needs one more word: describe, events", "/ops help cfn explains them."},
+		{"group alone", "dns", "dns needs one more word: show, switch", "/ops help dns explains them."},
 		{"flag first", "--env prod es health", `"--env" stands before the command`, "Flags come after it. /ops help lists all commands."},
 		{"no argument", "es drain", "es drain needs NODE: a node's exact name", drain},
 		{"no argument but a flag", "es drain --release", "es drain needs NODE: a node's exact name", drain},
@@ -140,6 +156,14 @@ func TestParseErrors(t *testing.T) {
 		{"env before a reason", "decline 7Q2MK --env prod", "decline takes no --env: it is not about one environment", "Usage: /ops decline ID [WHY…]"},
 		{"near an environment", "es health --env prd", `there is no environment "prd"`, "Did you mean --env prod? Known: prod, staging, india."},
 		{"unknown environment", "es health --env mars", `there is no environment "mars"`, "Known: prod, staging, india."},
+		{"a flag that must be there", "es alias-swap a --from x", "es alias-swap needs --to INDEX: the index they are to point to",
+			"Usage: /ops es alias-swap ALIAS… [--env NAME] --from INDEX --to INDEX"},
+		{"many flags", "es reindex a", "es reindex needs DST: the index to make of it",
+			"Usage: /ops es reindex SRC DST [FLAG…]. /ops help es reindex explains the flags."},
+		{"an index named like a command", "es reindex throttle b", "es reindex throttle needs N: documents per second, or none",
+			`Usage: /ops es reindex throttle ID N. If "throttle" is meant as SRC of es reindex, type it in quotes.`},
+		{"an index named like a command, with a flag", "es reindex throttle b --no-swap", `es reindex throttle has no flag "--no-swap"`,
+			`Usage: /ops es reindex throttle ID N. If "throttle" is meant as SRC of es reindex, type it in quotes.`},
 		{"too long", "decline 7Q2MK " + strings.Repeat("\"a ", 1333), "the command has 4013 characters, more than 4000", "/ops help lists all commands."},
 		{"too long in full", "es drain " + strings.Repeat("n", 3990), "the command has 4013 characters, more than 4000", "/ops help lists all commands."},
 		{"long word", strings.Repeat("x", 100), `there is no command "` + strings.Repeat("x", 59) + `…"`, "/ops help lists all commands."},
@@ -216,6 +240,7 @@ func TestCanonicalProperty(t *testing.T) {
 	})
 	kinds := rapid.SampledFrom([]string{
 		"es drain ", "es drain n3 --env prod ", "es drain --release ", "es shards ", "decline 7Q2MK ", "`decline 7Q2MK ", "cancel ", "help ", "",
+		"es reindex ", "es reindex throttle ", "es reindex \"throttle\" ", "es delete-index ",
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		typed := kinds.Draw(t, "kind") + strings.Join(rapid.SliceOfN(part, 0, 4).Draw(t, "parts"), " ")

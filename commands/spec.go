@@ -31,6 +31,8 @@ type Flag struct {
 	Name    string // "release"
 	Value   string // "NAME"; empty: a switch
 	Summary string
+	// Required: the command needs it.
+	Required bool
 }
 
 // Kind is the path as one string: "es drain". It names the operation.

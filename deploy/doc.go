@@ -1,19 +1,19 @@
-// Package deploy is the AWS operations. Offered now, both of class R0:
+// Package deploy is what all operations on AWS share: the account of an environment, with
+// a session of its role per run; a common budget of calls; errors in words; the list of
+// what each kind of work may ask of AWS; and the masking of secrets.
 //
-//   - cfn describe STACK: status, reason, times, protection, drift, outputs,
-//     parameters and tags of a stack;
-//   - cfn events STACK: its newest events and, where it failed or was rolled back,
-//     the failure that caused it, inside nested stacks too.
+// The operations are in the packages below: stacks, images, services, machines, data and
+// dns. Each makes its clients from Account.ForRun or Account.ForPlan:
 //
-// IAM actions needed: cloudformation:DescribeStacks and
-// cloudformation:DescribeStackEvents; cloudformation:ListStacks, so that a mistyped name
-// gets a suggestion (without it there is none); sts:AssumeRole on the role, where
-// one is configured. sts:GetCallerIdentity, which tells the account, needs no permission.
+//	api := cloudformation.NewFromConfig(account.ForRun(tick))
 //
-// Every answer names environment and region. Values of NoEcho parameters and
-// of names that sound secret, passwords in URLs and whatever looks like a key are
-// masked before they leave this package.
+// Credentials. An environment with a role_arn is worked on as that role, by AssumeRole, in
+// a session named "<Slack user id>-<run id>", so that CloudTrail tells who asked and where
+// the approval is. Planning and questions use the session "twokey-<environment>".
 //
-// The calls only read, so the SDK's own retries stay on; an answer takes at most
-// patience in all.
+// Retries. Calls that read are repeated with jitter; calls that write only when AWS says
+// that it was asked too often. After a lost reply a step finds out by reading.
+//
+// Secrets. Values of NoEcho parameters and of names that sound secret, passwords in URLs
+// and whatever looks like a key are masked before they leave these packages.
 package deploy

@@ -5,11 +5,8 @@ import (
 	"strings"
 )
 
-// masked stands in the place of a secret; CloudFormation writes NoEcho values so.
-const masked = "****"
-
-// stackName is what CloudFormation takes as a stack's name, or its ARN.
-var stackName = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]{0,127}|arn:[a-z-]+:cloudformation:[a-z0-9-]+:[0-9]{12}:stack/[A-Za-z0-9-]+/[A-Za-z0-9-]+)$`)
+// Masked stands in the place of a secret; CloudFormation writes NoEcho values so.
+const Masked = "****"
 
 // secretName matches names of parameters, outputs and tags whose values are not shown,
 // whatever separates their words.
@@ -29,25 +26,25 @@ var secretText = []*regexp.Regexp{
 	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*()`),
 }
 
-// maskValue is the value of something named, fit to be shown: on one line, without
+// MaskValue is the value of something named, fit to be shown: on one line, without
 // secrets.
-func maskValue(name, value string) string {
+func MaskValue(name, value string) string {
 	if value != "" && secretName.MatchString(name) {
-		return masked
+		return Masked
 	}
-	return maskText(value)
+	return Mask(value)
 }
 
-// maskText is a text on one line, without the secrets that can be recognized in it.
-func maskText(s string) string {
+// Mask is a text on one line, without the secrets that can be recognized in it.
+func Mask(s string) string {
 	for _, re := range secretText {
-		s = re.ReplaceAllString(s, "${1}"+masked+"${2}")
+		s = re.ReplaceAllString(s, "${1}"+Masked+"${2}")
 	}
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// short cuts a text to at most n characters.
-func short(s string, n int) string {
+// Short cuts a text to at most n characters.
+func Short(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		return strings.TrimRight(string(r[:n-1]), " ") + "…"
 	}

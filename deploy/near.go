@@ -8,9 +8,9 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// near returns up to three of the names that typed was probably meant to be: those
+// Near returns up to three of the names that typed was probably meant to be: those
 // within a few typing mistakes, nearest first, or else those that contain it.
-func near(typed string, names []string) []string {
+func Near(typed string, names []string) []string {
 	const most = 3
 	type candidate struct {
 		name string

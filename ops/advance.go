@@ -20,6 +20,8 @@ const (
 	// tickLimit is how long a tick goes on to further calls; the rest is for the next,
 	// so that a stopping process is not kept.
 	tickLimit = 20 * time.Second
+	// shortWait bounds the waits that are waited out within the tick.
+	shortWait = time.Second
 	// pausedWait is how long a paused run sleeps if no flag wakes it.
 	pausedWait = time.Hour
 	// errorWait and errorWaitMost bound the wait after failed calls.
@@ -111,11 +113,35 @@ func (t *turn) advance(ctx context.Context) (time.Duration, error) {
 			act = t.forward
 		}
 		wait, err := act(ctx)
-		if err != nil || wait > 0 {
+		if err != nil || wait > 0 && !t.waitHere(wait) {
 			return wait, err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return 0, err
 		}
 	}
 	return 0, nil
+}
+
+// waitHere reports whether a wait is too short for the dispatcher, which takes a second
+// or two to come back, and ends within the tick's time.
+func (t *turn) waitHere(wait time.Duration) bool {
+	return wait < shortWait && time.Now().Add(wait).Before(t.until)
+}
+
+// sleep waits, unless ctx ends first: then it returns the context's error with its cause.
+func sleep(ctx context.Context, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), context.Cause(ctx))
+	}
 }
 
 // forward polls the current step and starts it if need be. A wait of zero means that
@@ -262,11 +288,12 @@ func (t *turn) call(ctx context.Context, f func(context.Context, *Tick) (Progres
 			t.e.o.Log.Error("step panicked", "run", t.run.ID, "step", t.run.Step, "panic", panicText(v), "stack", string(debug.Stack()))
 			err = errPanicked
 		}
-		t.events = append(t.events, tick.events...)
-		if tick.lost != nil {
+		events, lost := tick.end()
+		t.events = append(t.events, events...)
+		if lost != nil {
 			// Not the step's failure. The write may have been made, so nothing is written
 			// on top of it: the next tick reads the record.
-			err = &storeError{tick.lost}
+			err = &storeError{lost}
 		}
 	}()
 	return f(ctx, tick)

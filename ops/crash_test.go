@@ -95,6 +95,7 @@ type story struct {
 var stories = []story{
 	{name: "done", steps: []string{"set a=new", "job copy 7s", "lend b=1", "return b"}},
 	{name: "failed", steps: []string{"set a=new", "job copy 7s", "lend b=1", "fail disk is full"}},
+	{name: "many items, failed", steps: []string{"items i 3", "fail disk is full"}},
 	{
 		name: "cancelled", steps: []string{"set a=new", "lend b=1", "job copy 24h"}, after: 30 * time.Second,
 		wish: func(e *ops.Engine) error { return e.Cancel(context.Background(), id, "UC") },

@@ -23,5 +23,13 @@
 // made (Tick.Record) and settled after it was read back (Tick.Settle). Every ending
 // lists each entry as restored, kept as planned, or left with the reason.
 //
+// A step that works on thousands of things keeps the state of each in a part
+// (Tick.PutPart): a fenced write of its own, so that the record stays small; it drives
+// several at once from goroutines within one call, and journals many changes in one
+// write (Tick.RecordAll). What a person may change while a run is live, such as a
+// throttle, is a dial (Engine.Turn), which the step reads at each poll (Tick.Dials). A
+// step that asks to be polled again within a second is, in the same tick. What is too
+// long for a message goes into the thread as a file (Tick.Attach).
+//
 // Nothing in here knows Slack, Redis, Elasticsearch or AWS.
 package ops

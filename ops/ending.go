@@ -17,7 +17,15 @@ func (t *turn) endClearing(ctx context.Context, s State, f Flag) error {
 		s, r.Reason = FailedRun, "finished, but left changes behind"
 	}
 	r.State, r.EndedAt = s, time.Now().UTC()
-	t.say(Ending, "%s", ending(r, t.lastWord()))
+	text, files := ending(r, t.lastWord()), listing(r.Journal)
+	for i := range len(files) - 1 {
+		t.events = append(t.events, Event{Kind: Milestone, Text: fmt.Sprintf("All changes, part %d of %d.", i+1, len(files)), File: files[i]})
+	}
+	last := Event{Kind: Ending, Text: text}
+	if n := len(files); n > 0 {
+		last.File = files[n-1]
+	}
+	t.events = append(t.events, last)
 	return t.write(ctx, f)
 }
 
@@ -60,8 +68,7 @@ func settle(journal []Change) bool {
 	return ok
 }
 
-// ending says how the run ended and what became of each change, a line each, in the
-// order they were made. word is what a success has to say.
+// ending says how the run ended and what became of each change; see summary. word is what a success has to say.
 func ending(r *Run, word string) string {
 	var b strings.Builder
 	title := trim(r.Plan.Title)
@@ -87,51 +94,10 @@ func ending(r *Run, word string) string {
 	if len(r.Journal) == 0 && r.State != Succeeded {
 		b.WriteString(" Nothing was changed.")
 	}
-	for _, c := range r.Journal {
-		b.WriteString("\n• " + line(c))
+	for _, l := range summary(r.Journal) {
+		b.WriteString("\n• " + l)
 	}
 	return b.String()
-}
-
-// line says what became of one change.
-func line(c Change) string {
-	name := c.Setting
-	if c.Scope != "" {
-		name += " (" + c.Scope + ")"
-	}
-	if c.Resource != "" {
-		name = c.Resource + ": " + name
-	}
-	switch c.State {
-	case Restored:
-		now := c.After
-		if now == nil {
-			now = c.Before
-		}
-		return fmt.Sprintf("%s restored: %s%s", name, value(now), because(c.Reason))
-	case Kept:
-		return fmt.Sprintf("%s kept as planned: %s, was %s%s", name, value(c.After), value(c.Before), because(c.Reason))
-	default:
-		now := c.After
-		if c.Reason == unread {
-			now = c.Intended
-		}
-		return fmt.Sprintf("%s left: %s, was %s%s", name, value(now), value(c.Before), because(c.Reason))
-	}
-}
-
-func because(reason string) string {
-	if reason == "" {
-		return ""
-	}
-	return " (" + trim(reason) + ")"
-}
-
-func value(v *string) string {
-	if v == nil {
-		return "unset"
-	}
-	return fmt.Sprintf("%q", *v)
 }
 
 // trim takes the full stop off a sentence that goes into another.

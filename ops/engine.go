@@ -102,10 +102,23 @@ func (e *Engine) Plan(ctx context.Context, call Call) (Plan, error) {
 			return Plan{}, err
 		}
 		if held != nil {
-			return Plan{}, held
+			return Plan{}, errors.Join(held, e.Discard(ctx, plan))
 		}
 	}
 	return plan, nil
+}
+
+// Discard removes what planning prepared in the outside world (see Preparer), for a plan
+// that is not carried out, or no longer. For other plans it does nothing. It may be
+// repeated.
+func (e *Engine) Discard(ctx context.Context, plan Plan) error {
+	p, ok := e.operations[plan.Call.Kind].(Preparer)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return p.Discard(ctx, plan)
 }
 
 // Submit makes the run, once per id, and dispatches it. Submitting an id again
@@ -154,10 +167,26 @@ func (e *Engine) flag(ctx context.Context, id string, f Flag, by string) error {
 	if err != nil {
 		return err
 	}
+	e.hurry(ctx, id, w)
+	return nil
+}
+
+// Turn sets a dial of a live run: a value its current step reads at its next poll, which
+// comes at once. Errors: ErrNotFound, ErrEnded.
+func (e *Engine) Turn(ctx context.Context, id, name, value, by string) error {
+	w, err := e.o.Store.Turn(ctx, id, name, value, by)
+	if err != nil {
+		return err
+	}
+	e.hurry(ctx, id, w)
+	return nil
+}
+
+// hurry brings a run's task forward.
+func (e *Engine) hurry(ctx context.Context, id string, w Wake) {
 	if err := e.o.Dispatcher.Now(ctx, w); err != nil {
 		e.o.Log.Warn("run not hurried, the sweeper will", "run", id, "error", err)
 	}
-	return nil
 }
 
 // Get returns a run, or ErrNotFound.
@@ -172,6 +201,11 @@ func (e *Engine) Recent(ctx context.Context, n int) ([]Run, error) { return e.o.
 // Events returns the events of a run after seq.
 func (e *Engine) Events(ctx context.Context, id string, after int64) ([]Event, error) {
 	return e.o.Store.Events(ctx, id, after)
+}
+
+// Parts returns the parts of a run; see Tick.PutPart.
+func (e *Engine) Parts(ctx context.Context, id string) (map[string][]byte, error) {
+	return e.o.Store.Parts(ctx, id)
 }
 
 // Changed and Settle let a reader follow all runs; see Store.

@@ -75,6 +75,21 @@ type Operation interface {
 	Step(ref StepRef) (Step, error)
 }
 
+// Preparer is an Operation whose plan makes something in the outside world that changes
+// nothing there yet, such as a change set of CloudFormation: what people agree to is
+// exactly that thing, and what comes of it when they do not must be removed again.
+type Preparer interface {
+	Operation
+	// Replan plans again, before an approved plan is carried out. It returns the approved
+	// plan with facts as they are now where what was prepared is still good, else a plan
+	// of something prepared anew.
+	Replan(ctx context.Context, approved Plan) (Plan, error)
+	// Discard removes what a plan prepared, as far as it is there and was not used. It is
+	// called when the plan's request or run has ended, perhaps more than once, and is no
+	// error then.
+	Discard(ctx context.Context, plan Plan) error
+}
+
 // Plan is what would be done, resolved against the live system and frozen.
 // Digest covers Call, Class, Targets, Params, Steps, Undo and Keeps; the rest is
 // shown but may differ without asking again, unless a Fact got worse.

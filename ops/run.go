@@ -80,7 +80,17 @@ type Event struct {
 	At   time.Time `json:"at"`
 	Kind EventKind `json:"kind"`
 	Text string    `json:"text"` // plain sentences or lines; people stand as <@ID>
+	File *File     `json:"file,omitempty"`
 }
+
+// File is a text too long for a message, shown in the thread as a file with the event.
+type File struct {
+	Name    string `json:"name"`    // "refused.tsv"
+	Content string `json:"content"` // UTF-8, at most MaxFile bytes
+}
+
+// MaxFile bounds a File's content; what is longer is cut by its maker, who says so in it.
+const MaxFile = 256 << 10
 
 // EventKind says how an event is shown.
 type EventKind string

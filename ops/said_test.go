@@ -17,7 +17,7 @@ type speaker struct{}
 func (speaker) Kind() string { return "speak" }
 
 func (speaker) Plan(_ context.Context, call ops.Call) (ops.Plan, error) {
-	return ops.Plan{Call: call, Title: "Speak", Steps: []ops.StepRef{{Name: "speak", Version: 1}}}, nil
+	return ops.Plan{Call: call, Class: ops.R1, Title: "Speak", Steps: []ops.StepRef{{Name: "speak", Version: 1}}}, nil
 }
 
 func (s speaker) Step(ops.StepRef) (ops.Step, error) { return s, nil }

@@ -30,7 +30,7 @@ func (t *turn) start(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	planning, cancel := context.WithTimeout(ctx, planLimit)
-	fresh, err := op.Plan(planning, r.Plan.Call)
+	fresh, err := replan(planning, op, r.Plan)
 	cancel()
 	if err != nil {
 		if over(ctx, err) {
@@ -53,6 +53,14 @@ func (t *turn) start(ctx context.Context) (time.Duration, error) {
 	r.State, r.StartedAt = Running, time.Now().UTC()
 	t.say(Milestone, "Started: %s.", trim(r.Plan.Title))
 	return 0, t.put(ctx)
+}
+
+// replan plans an approved plan's call again.
+func replan(ctx context.Context, op Operation, approved Plan) (Plan, error) {
+	if p, ok := op.(Preparer); ok {
+		return p.Replan(ctx, approved)
+	}
+	return op.Plan(ctx, approved.Call)
 }
 
 // differences says, for people, what makes the plan of now another than the approved

@@ -38,9 +38,11 @@ const (
 
 // Progress is what a poll saw.
 type Progress struct {
-	Phase  Phase
-	Wait   time.Duration // until the next poll; zero: the engine's default, 5 s
-	Reason string        // why Failed or Blocked, one sentence
+	Phase Phase
+	// Wait is until the next poll. Zero: the engine's default, 5 s. Below 1 s it is exact,
+	// and takes a worker meanwhile; from there on it may be a second or two longer.
+	Wait   time.Duration
+	Reason string // why Failed or Blocked, one sentence
 	Status Status
 }
 

@@ -20,6 +20,9 @@ type Store interface {
 	Recent(ctx context.Context, n int) ([]Run, error)
 	// Events returns the events of a run with Seq > after, in order.
 	Events(ctx context.Context, id string, after int64) ([]Event, error)
+	// Parts returns the parts of a run by their keys; see Claim.PutParts. No such run
+	// has none.
+	Parts(ctx context.Context, id string) (map[string][]byte, error)
 
 	// Claim takes the run for one tick if no claim on it is live, raising its epoch.
 	// Errors: ErrNotFound, ErrEnded, ErrBusy, ErrStale when task is not the run's
@@ -29,6 +32,9 @@ type Store interface {
 	// once, by the task returned. ErrNotFound, ErrEnded. by is a user id. It holds
 	// across crashes.
 	Flag(ctx context.Context, id string, f Flag, by string) (Wake, error)
+	// Turn sets a dial of the run, and makes the run due at once, by the task returned.
+	// ErrNotFound, ErrEnded. by is a user id.
+	Turn(ctx context.Context, id, name, value, by string) (Wake, error)
 
 	// Overdue renews the task id of every run whose wake is older than grace and
 	// which nobody holds, and returns them, to be dispatched again.
@@ -58,10 +64,19 @@ type Claim interface {
 	// PutAndClear is a Put that also forgets the flag that was obeyed, unless another
 	// has replaced it meanwhile.
 	PutAndClear(ctx context.Context, r *Run, events []Event, f Flag) error
+	// PutParts writes parts of the run, apart from its record: all or none. Parts not
+	// named stay. They are kept as long as the run. Several goroutines may write at once;
+	// of two writes of one key the one called later stays.
+	PutParts(ctx context.Context, parts map[string][]byte) error
+	// Parts returns all parts of the run by their keys.
+	Parts(ctx context.Context) (map[string][]byte, error)
+	// Dials returns the run's dials by name.
+	Dials(ctx context.Context) (map[string]Dial, error)
 	// Lock takes all resources for the run or none; a *HeldError names the holder.
 	Lock(ctx context.Context, resources []string, title, by string) error
 	// Release gives the claim back and sets the next wake. It returns the wait until
-	// then: zero instead of wake if a flag came in meanwhile.
+	// then: zero instead of wake if a flag came in meanwhile, or if a dial was turned
+	// since the dials were last read under this or another claim.
 	Release(ctx context.Context, wake time.Duration) (time.Duration, error)
 }
 

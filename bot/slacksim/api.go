@@ -1,6 +1,7 @@
 package slacksim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 type Call struct {
 	Seq     int
 	Time    time.Time
-	Method  string // "chat.postMessage", …, or "response_url"
+	Method  string // "chat.postMessage", …, "response_url" or "upload_url"
 	Channel string // as asked
 	TS      string // of the message posted, edited, deleted or reacted to
 	Thread  string
@@ -28,6 +29,8 @@ type Call struct {
 	Error   string            // Slack's error word; empty: ok
 	Effect  bool              // whether it was carried out, whatever was answered
 	Early   bool              // made before the Retry-After of an earlier 429 was over
+
+	lost bool // its effect does not show
 }
 
 // Violation is something a correct bot never does.
@@ -92,13 +95,14 @@ func (w *Workspace) serveAPI(rw http.ResponseWriter, r *http.Request) {
 	_, inBody := args["token"]
 	delete(args, "token")
 
-	fault := w.takeFault(q.method, args["channel"])
+	channel := cmp.Or(args["channel"], args["channel_id"])
+	fault := w.takeFault(q.method, channel)
 	if fault != nil && !sleep(r.Context(), fault.Delay) {
 		return
 	}
 	call := Call{
-		Method: q.method, Channel: args["channel"], TS: args["ts"], Thread: args["thread_ts"],
-		User: args["user"], Args: maps.Clone(args),
+		Method: q.method, Channel: channel, TS: args["ts"], Thread: args["thread_ts"],
+		User: args["user"], Args: maps.Clone(args), lost: fault != nil && fault.NeverShown,
 	}
 	q.call = &call
 	if fault != nil && fault.before(rw, &call) {

@@ -4,6 +4,7 @@ package slacksim_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"os/exec"
@@ -64,7 +65,7 @@ func TestPageInBrowser(t *testing.T) {
 	base := "http://" + ln.Addr().String()
 	runApp(t, base, w.Options())
 
-	var title, log, whisper, ending, markup string
+	var title, log, whisper, ending, markup, file, href string
 	var unread, hidden bool
 	step := func(name string, actions ...chromedp.Action) {
 		t.Helper()
@@ -99,6 +100,20 @@ func TestPageInBrowser(t *testing.T) {
 	if !strings.Contains(ending, "n3 holds no shard, approved by @bob") {
 		t.Errorf("thread: %q", ending)
 	}
+	step("open the file in the thread", chromedp.WaitVisible("#replies .file"), chromedp.Text("#replies .file", &file),
+		chromedp.AttributeValue("#replies .file", "href", &href, nil))
+	if !strings.Contains(file, "refused.tsv") || !strings.Contains(file, "12 B") {
+		t.Errorf("file: %q", file)
+	}
+	if resp, err := http.Get(base + "/sandbox/" + href); err != nil {
+		t.Error(err)
+	} else {
+		content, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || string(content) != "doc-1\t<b>é\n" {
+			t.Errorf("the link %s opens %q, %v", href, content, err)
+		}
+	}
 	step("react and take it back",
 		chromedp.Evaluate(`document.querySelector('#messages .msg [data-react="x"]').click()`, nil),
 		chromedp.WaitVisible(`#messages [data-emoji="x"][aria-pressed="true"]`), chromedp.Click(`#messages [data-emoji="x"]`),
@@ -112,7 +127,7 @@ func TestPageInBrowser(t *testing.T) {
 	step("close the thread", chromedp.KeyEvent("\x1b"), chromedp.WaitNotVisible("#thread"), chromedp.Text("#messages", &log),
 		chromedp.Evaluate(`document.querySelector('[data-person="U0BOB"] .dot') !== null`, &unread),
 		chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &hidden))
-	if unread || hidden || !strings.Contains(log, "3 replies") {
+	if unread || hidden || !strings.Contains(log, "4 replies") {
 		t.Errorf("own dot %v, wider than the window %v, log %q", unread, hidden, log)
 	}
 	for _, v := range w.Violations() {
@@ -120,7 +135,7 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
-// runApp is an app of a few lines: a command makes a card, its button two replies and an edit.
+// runApp is an app of a few lines: a command makes a card, its button two replies, a file and an edit.
 func runApp(t *testing.T, base string, o slacksim.Options) {
 	t.Helper()
 	api := slack.New(o.BotToken, slack.OptionAppLevelToken(o.AppToken), slack.OptionAPIURL(base+"/api/"), slack.OptionHTTPClient(&http.Client{}))
@@ -157,6 +172,9 @@ func runApp(t *testing.T, base string, o slacksim.Options) {
 				in := slack.MsgOptionTS(d.Message.Timestamp)
 				_, _, _ = api.PostMessage(d.Channel.ID, text("moving 3 shards"), in)
 				_, _, _ = api.PostMessage(d.Channel.ID, text("n3 holds no shard, approved by <@"+d.User.ID+">"), in)
+				const list = "doc-1\t<b>é\n"
+				_, _ = api.UploadFile(slack.UploadFileParameters{Channel: d.Channel.ID, ThreadTimestamp: d.Message.Timestamp,
+					Filename: "refused.tsv", FileSize: len(list), Content: list, InitialComment: "1 document was refused"})
 				_, _, _, _ = api.UpdateMessage(d.Channel.ID, d.Message.Timestamp, text("drain n3: done"), slack.MsgOptionBlocks())
 			}
 		}

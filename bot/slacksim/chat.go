@@ -36,6 +36,7 @@ type body struct {
 	blocks                                   json.RawMessage // nil: none, or emptied
 	attachments                              json.RawMessage
 	metadata                                 json.RawMessage
+	files                                    []File
 	hasText, hasBlocks, hasAttach, clearMeta bool
 }
 
@@ -136,23 +137,28 @@ func postMessage(w *Workspace, q *request) (map[string]any, *apiError) {
 	if fail != nil {
 		return nil, fail
 	}
-	switch n := utf8.RuneCountInString(b.text); {
-	case n > textCut:
-		w.violate(q.method, "text of %d characters was cut at %d", n, textCut)
-		b.text = string([]rune(b.text)[:textCut])
-	case n > textSplit:
-		w.violate(q.method, "text of %d characters may be split by Slack", n)
-	}
+	w.fitText(q.method, &b)
 	m := w.post(c, w.person(w.opts.BotUser), thread, b, "chat.postMessage")
 	q.call.TS = m.TS
 	return map[string]any{"channel": c.ID, "ts": m.TS, "message": w.object(m, true)}, nil
+}
+
+// fitText does to a long text of a new message what Slack does; w.mu is held.
+func (w *Workspace) fitText(method string, b *body) {
+	switch n := utf8.RuneCountInString(b.text); {
+	case n > textCut:
+		w.violate(method, "text of %d characters was cut at %d", n, textCut)
+		b.text = string([]rune(b.text)[:textCut])
+	case n > textSplit:
+		w.violate(method, "text of %d characters may be split by Slack", n)
+	}
 }
 
 // post stores a new message and tells the app; w.mu is held.
 func (w *Workspace) post(c *Channel, from *Person, thread string, b body, via string) *Message {
 	m := &Message{
 		Channel: c.ID, TS: w.newTS(), Thread: thread, User: from.ID, BotID: from.botID, Text: b.text,
-		Blocks: b.blocks, Attachments: b.attachments, Metadata: b.metadata, Via: via, Posted: time.Now(),
+		Blocks: b.blocks, Attachments: b.attachments, Metadata: b.metadata, Files: b.files, Via: via, Posted: time.Now(),
 	}
 	if from.Bot && from.ID != w.opts.BotUser {
 		m.Subtype = "bot_message"
@@ -234,7 +240,7 @@ func (w *Workspace) remove(c *Channel, m *Message) {
 	m.Edits = append(m.Edits, Version{Until: time.Now(), Text: m.Text, Blocks: m.Blocks})
 	if m.Thread == "" && w.replyCount(m) > 0 {
 		m.Subtype, m.Text = "tombstone", "This message was deleted."
-		m.Blocks, m.Attachments, m.Metadata, m.Reactions = nil, nil, nil, nil
+		m.Blocks, m.Attachments, m.Metadata, m.Reactions, m.Files = nil, nil, nil, nil, nil
 	}
 	m.Deleted = true
 	w.touch()

@@ -1,9 +1,10 @@
 // Package slacksim is a strict Slack of the project's own: one workspace on the wire
 // protocol, for the tests of the whole bot and, with its page, for "twokey demo".
 //
-// It serves the Web API under /api/, response URLs under /response/, Socket Mode under
-// /link, and the sandbox page under /sandbox/. Commands, clicks and events reach the
-// app by Socket Mode, or by signed HTTP requests when UseHTTP was called.
+// It serves the Web API under /api/, response URLs under /response/, upload URLs under
+// /upload/, Socket Mode under /link, and the sandbox page under /sandbox/. Commands,
+// clicks and events reach the app by Socket Mode, or by signed HTTP requests when UseHTTP
+// was called.
 //
 // Strict means: where Slack's behaviour is documented it does the same; where it is
 // only reported, it does the version that hurts a careless bot more. What a correct

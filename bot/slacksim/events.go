@@ -38,6 +38,9 @@ func (w *Workspace) sendMessage(c *Channel, from *Person, m *Message) {
 	}
 	e := w.object(m, false)
 	delete(e, "reply_count")
+	if len(m.Files) > 0 {
+		e["subtype"] = "file_share"
+	}
 	e["channel"], e["channel_type"], e["event_ts"] = c.ID, c.kind(), m.TS
 	if m.BotID == "" {
 		e["client_msg_id"] = w.newID("cafe-")

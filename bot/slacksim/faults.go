@@ -10,7 +10,7 @@ import (
 
 // Fault spoils API calls. The first Fault that matches a call is used.
 type Fault struct {
-	Method  string // "chat.postMessage", "response_url", …; empty: any
+	Method  string // "chat.postMessage", "response_url", "upload_url", …; empty: any
 	Channel string // empty: any
 	Skip    int    // matching calls to let pass first
 	Times   int    // calls to spoil; 0: one, negative: until ClearFaults
@@ -22,6 +22,7 @@ type Fault struct {
 	DropReply  bool          // carry it out, then cut the connection without an answer
 	Delay      time.Duration // wait before carrying it out
 	DelayReply time.Duration // wait between effect and answer
+	NeverShown bool          // files.completeUploadExternal: answer ok, but the file does not show
 }
 
 // Fault adds a fault.

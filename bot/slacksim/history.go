@@ -26,6 +26,9 @@ func (w *Workspace) object(m *Message, metadata bool) map[string]any {
 	if metadata && m.Metadata != nil {
 		o["metadata"] = m.Metadata
 	}
+	if files := w.fileObjects(m); files != nil {
+		o["files"] = files
+	}
 	if m.EditedTS != "" {
 		o["edited"] = map[string]any{"user": m.User, "ts": m.EditedTS}
 	}

@@ -74,6 +74,14 @@ func init() {
 			scope: "im:write", tier: tier3, run: openChannel,
 			optional: []string{"channel", "users", "return_im", "prevent_creation"},
 		},
+		"files.getUploadURLExternal": {
+			scope: "files:write", tier: tier4, required: []string{"filename", "length"}, run: getUploadURL,
+			optional: []string{"snippet_type", "alt_txt"},
+		},
+		"files.completeUploadExternal": {
+			scope: "files:write", tier: tier4, required: []string{"files"}, run: completeUpload,
+			optional: []string{"channel_id", "thread_ts", "initial_comment", "blocks"},
+		},
 		"conversations.history": {tier: tier3, read: true, required: []string{"channel"}, optional: page, run: history},
 		"conversations.replies": {tier: tier3, read: true, required: []string{"channel", "ts"}, optional: page, run: replies},
 	}

@@ -80,7 +80,8 @@ type Message struct {
 	Blocks      json.RawMessage // nil: none
 	Attachments json.RawMessage
 	Metadata    json.RawMessage // nil: none
-	Via         string          // "chat.postMessage", "response_url", "ack", or empty for a person's
+	Files       []File
+	Via         string // "chat.postMessage", "files.completeUploadExternal", "response_url", "ack", or empty for a person's
 	Posted      time.Time
 	Reactions   []Reaction
 	Edits       []Version // what it was before each edit, oldest first

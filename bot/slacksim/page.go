@@ -33,6 +33,7 @@ func (w *Workspace) addPage(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /sandbox/state", w.serveState)
 	mux.HandleFunc("GET /sandbox/stream", w.serveStream)
+	mux.HandleFunc("GET /sandbox/file/{id}", w.serveFile)
 	// Other sites' pages may not act here.
 	mux.Handle("POST /sandbox/act", http.NewCrossOriginProtection().Handler(http.HandlerFunc(w.serveAct)))
 	mux.Handle("GET /{$}", http.RedirectHandler("/sandbox/", http.StatusFound))

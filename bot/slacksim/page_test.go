@@ -54,6 +54,10 @@ type seen struct {
 		Text    string
 		Only    bool
 		Replies int
+		Files   []struct {
+			Name string
+			Size int
+		}
 	}
 }
 

@@ -55,11 +55,17 @@ type (
 		Edited    bool            `json:"edited,omitempty"`
 		Text      string          `json:"text"`
 		Blocks    json.RawMessage `json:"blocks,omitempty"`
+		Files     []pageFile      `json:"files,omitempty"`
 		Reactions []Reaction      `json:"reactions,omitempty"`
 		Thread    string          `json:"thread,omitempty"`
 		Replies   int             `json:"replies,omitempty"`
 		LastReply string          `json:"last_reply,omitempty"`
 		Repliers  []string        `json:"repliers,omitempty"`
+	}
+	pageFile struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+		Size int    `json:"size"` // bytes
 	}
 )
 
@@ -183,6 +189,9 @@ func (w *Workspace) pageMessages(channel, user string, keep func(ts, root string
 			}
 			if m.BotID == "" {
 				p.Blocks = nil // a person's rich text says no more than the text
+			}
+			for _, f := range m.Files {
+				p.Files = append(p.Files, pageFile{ID: f.ID, Name: f.Name, Size: len(f.Content)})
 			}
 			w.countReplies(m, &p)
 			list = append(list, p)

@@ -16,7 +16,7 @@ import (
 // DefaultScopes are the bot scopes the app's manifest asks for.
 var DefaultScopes = []string{
 	"commands", "chat:write", "reactions:read", "app_mentions:read", "users:read", "usergroups:read",
-	"channels:history", "groups:history", "im:history", "im:write",
+	"channels:history", "groups:history", "im:history", "im:write", "files:write",
 }
 
 // DefaultEvents are the event subscriptions. message.channels beside app_mention is the
@@ -47,6 +47,8 @@ type Options struct {
 	Retries []time.Duration
 	// PingEvery is the time between WebSocket pings. Zero: 10 s.
 	PingEvery time.Duration
+	// ShareAfter is how long after files.completeUploadExternal a file shows. Zero: 1 s.
+	ShareAfter time.Duration
 	// NoRateLimits switches the rate tiers off.
 	NoRateLimits bool
 	// Mangle makes every text people type pass through Mangle.
@@ -71,6 +73,7 @@ func (o Options) withDefaults() Options {
 	o.Command = cmp.Or(o.Command, "/ops")
 	o.AckWithin = cmp.Or(o.AckWithin, 3*time.Second)
 	o.PingEvery = cmp.Or(o.PingEvery, 10*time.Second)
+	o.ShareAfter = cmp.Or(o.ShareAfter, defaultShare)
 	if o.Scopes == nil {
 		o.Scopes = DefaultScopes
 	}
@@ -102,6 +105,8 @@ type Workspace struct {
 	messages   map[string][]*Message // by channel, in order of ts
 	ephemerals []*Ephemeral
 	responses  map[string]*responseURL
+	uploads    map[string]*upload // by file id
+	uploadURLs map[string]*upload // by ticket
 	lastSecond int64
 	lastMicro  int
 	serial     int
@@ -133,6 +138,7 @@ func New(o Options) *Workspace {
 	w := &Workspace{
 		opts: o, ctx: ctx, cancel: cancel, url: cmp.Or(o.URL, "http://slack.test"),
 		messages: map[string][]*Message{}, responses: map[string]*responseURL{},
+		uploads: map[string]*upload{}, uploadURLs: map[string]*upload{},
 		changed: make(chan struct{}), limits: newLimiter(),
 		tickets: map[string]time.Time{}, pending: map[string]chan socketAck{}, expired: map[string]bool{},
 	}
@@ -143,6 +149,7 @@ func New(o Options) *Workspace {
 	w.mux = http.NewServeMux()
 	w.mux.HandleFunc("/api/{method}", w.serveAPI)
 	w.mux.HandleFunc("POST /response/{id}", w.serveResponse)
+	w.mux.HandleFunc("POST /upload/v1/{ticket}", w.serveUpload)
 	w.mux.HandleFunc("GET /link", w.serveSocket)
 	w.addPage(w.mux)
 	return w

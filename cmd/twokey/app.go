@@ -21,6 +21,8 @@ import (
 	"twokey/deploy"
 	"twokey/ops"
 	"twokey/ops/elastic"
+	"twokey/ops/elastic/indices"
+	"twokey/ops/elastic/registerredis"
 	"twokey/ops/opsredis"
 )
 
@@ -32,7 +34,9 @@ type Parts struct {
 	Redis    *redis.Options
 	Slack    SlackAccess
 	Clusters map[string]elastic.Cluster // by environment
-	Accounts map[string]deploy.Account  // by environment
+	// Registers are those that are not in Redis, by environment.
+	Registers map[string]indices.Register
+	Accounts  map[string]*deploy.Account // by environment
 	// Listener serves health, metrics and, without an app-level token, Slack's requests.
 	Listener net.Listener
 
@@ -83,12 +87,17 @@ func NewApp(ctx context.Context, p Parts) (_ *App, err error) {
 		return nil, fmt.Errorf("the Slack token belongs to workspace %s, the configuration says slack.team: %s", self.TeamID, team)
 	}
 
+	places, err := sites(p, rdb)
+	if err != nil {
+		return nil, err
+	}
+	all := systems{clusters: p.Clusters, indices: places, accounts: p.Accounts, config: p.Config}
 	dispatcher := opsredis.NewDispatcher(rdb, p.Log, 0)
 	engine := ops.New(ops.Options{
 		Store:      opsredis.New(rdb),
 		Dispatcher: dispatcher,
-		Operations: elastic.Operations(p.Clusters),
-		Queries:    append(elastic.Queries(p.Clusters), deploy.Queries(p.Accounts)...),
+		Operations: all.operations(),
+		Queries:    all.queries(),
 		Log:        p.Log,
 		Lease:      p.Lease,
 	})
@@ -145,6 +154,28 @@ func NewApp(ctx context.Context, p Parts) (_ *App, err error) {
 		part{"sender", sender.Run},
 	)
 	return a, nil
+}
+
+// sites are the clusters with what the configuration says of their indices. A register is
+// in Redis where the configuration gives no address of another.
+func sites(p Parts, rdb *redis.Client) (map[string]indices.Site, error) {
+	out := make(map[string]indices.Site, len(p.Clusters))
+	for name, cluster := range p.Clusters {
+		s := indices.Site{Cluster: cluster, Register: p.Registers[name]}
+		es := p.Config.Environments[name].Elasticsearch
+		if es != nil {
+			s.RegisterCache, s.Campaigns, s.Hold = es.Register.Cache, es.Campaigns, es.Hold
+		}
+		switch {
+		case s.Register != nil:
+		case es != nil && es.Register.URL != "":
+			return nil, fmt.Errorf("environment %s: its register is not connected", name)
+		default:
+			s.Register = registerredis.New(rdb, "twokey:register:"+name)
+		}
+		out[name] = s
+	}
+	return out, nil
 }
 
 // Run runs the bot until ctx ends or a part fails.

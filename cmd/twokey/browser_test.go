@@ -20,63 +20,8 @@ import (
 // may not approve it, approve as Bob, see the ending, ask for more, decline as Carol. With
 // TWOKEY_SCREENSHOTS it leaves pictures in that folder; readme.png is docs/sandbox.png.
 func TestSandboxInBrowser(t *testing.T) {
-	path := os.Getenv("TWOKEY_TEST_CHROMIUM")
-	if path == "" {
-		t.Skip("TWOKEY_TEST_CHROMIUM names no browser: run by make integration")
-	}
-	world, stop := context.WithCancel(t.Context())
-	s, err := newSandbox(world, demoCmd{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.run(world) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-
-	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
-	browser, stopAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(stopAllocator)
-	browser, stopBrowser := chromedp.NewContext(browser)
-	t.Cleanup(stopBrowser)
-	if err := chromedp.Run(browser, chromedp.EmulateViewport(1280, 720)); err != nil {
-		t.Fatal(err)
-	}
-	step := func(name string, limit time.Duration, actions ...chromedp.Action) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(browser, limit)
-		defer cancel()
-		if err := chromedp.Run(ctx, actions...); err != nil {
-			var body string
-			_ = chromedp.Run(browser, chromedp.Evaluate(`document.body.innerText`, &body)) // for the message
-			t.Fatalf("%s: %v; the page says:\n%s", name, err, body)
-		}
-		if dir := os.Getenv("TWOKEY_SCREENSHOTS"); dir != "" && name != "" {
-			var png []byte
-			if err := chromedp.Run(browser, chromedp.CaptureScreenshot(&png)); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	text := func(selector string) (s string) {
-		t.Helper()
-		step("", 10*time.Second, chromedp.Text(selector, &s, chromedp.ByQuery))
-		return s
-	}
-	says := func(selector, words string) chromedp.Action {
-		return chromedp.Poll(fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.innerText.includes(%q))`, selector, words), nil, chromedp.WithPollingTimeout(0))
-	}
-	as := func(person string) chromedp.Action {
-		return chromedp.Tasks{chromedp.Click(`[data-person="` + person + `"]`), chromedp.WaitVisible(`[data-person="` + person + `"][aria-pressed="true"]`)}
-	}
+	p := openSandbox(t)
+	s, step, text := p.sandbox, p.step, p.text
 	const card = `#messages li:has(.section b)`
 	begin := time.Now()
 	step("1-open", 20*time.Second, chromedp.Navigate(s.workspace.URL()), chromedp.WaitVisible(".app-state.on"))
@@ -134,16 +79,81 @@ func TestSandboxInBrowser(t *testing.T) {
 	}
 }
 
-// inOrder wants parts in a text, each after the one before.
-func inOrder(t *testing.T, what, text string, parts ...string) {
+// page is the sandbox in a browser.
+type page struct {
+	t       *testing.T
+	sandbox *sandbox
+	browser context.Context
+}
+
+// openSandbox starts a sandbox and a browser; the test is skipped where there is none.
+func openSandbox(t *testing.T) *page {
 	t.Helper()
-	rest := text
-	for _, p := range parts {
-		i := strings.Index(rest, p)
-		if i < 0 {
-			t.Errorf("%s: %q is missing or not in its place:\n%s", what, p, text)
-			return
-		}
-		rest = rest[i+len(p):]
+	path := os.Getenv("TWOKEY_TEST_CHROMIUM")
+	if path == "" {
+		t.Skip("TWOKEY_TEST_CHROMIUM names no browser: run by make integration")
 	}
+	world, stop := context.WithCancel(t.Context())
+	s, err := newSandbox(world, demoCmd{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(world) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+
+	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true))
+	browser, stopAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(stopAllocator)
+	browser, stopBrowser := chromedp.NewContext(browser)
+	t.Cleanup(stopBrowser)
+	if err := chromedp.Run(browser, chromedp.EmulateViewport(1280, 720)); err != nil {
+		t.Fatal(err)
+	}
+	return &page{t, s, browser}
+}
+
+// step does some actions within a limit. With TWOKEY_SCREENSHOTS it leaves a picture of that
+// name, if it has one.
+func (p *page) step(name string, limit time.Duration, actions ...chromedp.Action) {
+	t, browser := p.t, p.browser
+	t.Helper()
+	ctx, cancel := context.WithTimeout(browser, limit)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		var body string
+		_ = chromedp.Run(browser, chromedp.Evaluate(`document.body.innerText`, &body)) // for the message
+		t.Fatalf("%s: %v; the page says:\n%s", name, err, body)
+	}
+	if dir := os.Getenv("TWOKEY_SCREENSHOTS"); dir != "" && name != "" {
+		var png []byte
+		if err := chromedp.Run(browser, chromedp.CaptureScreenshot(&png)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (p *page) text(selector string) (s string) {
+	p.t.Helper()
+	p.step("", 10*time.Second, chromedp.Text(selector, &s, chromedp.ByQuery))
+	return s
+}
+
+// says waits until an element has some words in it.
+func says(selector, words string) chromedp.Action {
+	return chromedp.Poll(fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.innerText.includes(%q))`, selector, words), nil, chromedp.WithPollingTimeout(0))
+}
+
+// as switches to a person.
+func as(person string) chromedp.Action {
+	return chromedp.Tasks{chromedp.Click(`[data-person="` + person + `"]`), chromedp.WaitVisible(`[data-person="` + person + `"][aria-pressed="true"]`)}
 }

@@ -42,6 +42,7 @@ type EnvironmentConfig struct {
 	Quorum        map[string]int
 	Elasticsearch *ElasticsearchConfig
 	AWS           *AWSConfig
+	DNS           *DNSConfig
 }
 
 // ElasticsearchConfig is how a cluster is reached. Username with PasswordEnv,
@@ -52,6 +53,16 @@ type ElasticsearchConfig struct {
 	PasswordEnv string // name of the environment variable that holds the password
 	APIKeyEnv   string // name of the environment variable that holds the API key
 	CAFile      string // PEM; a relative path starts at the configuration file; empty: the system's
+	Register    RegisterConfig
+	Campaigns   string        // folder of campaign files; a relative path starts at the configuration file; empty: none
+	Hold        time.Duration // how long a replaced index is kept: a week if the file says nothing
+}
+
+// RegisterConfig says who knows which index is which.
+type RegisterConfig struct {
+	URL      string        // absolute, without user information; empty: the one in Redis
+	TokenEnv string        // name of the environment variable that holds the bearer token; empty: none
+	Cache    time.Duration // how old readers' and writers' knowledge may be: 30 s if the file says nothing
 }
 
 // AWSConfig is an account and region.
@@ -59,10 +70,39 @@ type AWSConfig struct {
 	Region  string
 	Account string // twelve digits; the bot refuses to work in any other
 	RoleARN string // assumed if set
+
+	ServiceRoleARN string // CloudFormation works as it; empty: as Twokey itself
+	Templates      string // folder of templates; a relative path starts at the configuration file; empty: none
+	TemplateBucket string // where templates are put that are too long to be sent; empty: they are refused
+	Repositories   map[string]RepositoryConfig
+	Variables      []string               // of Twokey's process, that env: references may name
+	Builds         map[string]BuildConfig // by the name of the image's repository in ECR
+}
+
+// RepositoryConfig is a git repository.
+type RepositoryConfig struct {
+	URL      string // https://…, without user information, or a directory of this machine
+	Username string // with TokenEnv; most servers take any
+	TokenEnv string // name of the environment variable that holds the token; empty: none
+}
+
+// BuildConfig is how an image is built.
+type BuildConfig struct {
+	Project    string // of CodeBuild
+	Repository string // the one of Repositories whose commits are built
+	Dockerfile string // that a commit must have; empty: not looked for
+}
+
+// DNSConfig is where the names of an environment are.
+type DNSConfig struct {
+	Cloudflare         []string          // zones at Cloudflare; all others are at Route 53
+	CloudflareTokenEnv string            // name of the environment variable that holds its token
+	Records            map[string]string // where a record's target is found: "instance:{stack}-web"
+	Probes             []string          // URLs asked at a new address before the switch; none: http://{address}/
 }
 
 // LoadConfig reads and checks a configuration file. Mistakes in it are a
-// *ConfigError, which holds them all.
+// *strictyaml.Error, which holds them all.
 func LoadConfig(path string) (Config, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -73,8 +113,17 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	for _, e := range c.Environments {
-		if es := e.Elasticsearch; es != nil && es.CAFile != "" && !filepath.IsAbs(es.CAFile) {
-			es.CAFile = filepath.Join(filepath.Dir(path), es.CAFile)
+		var files []*string
+		if es := e.Elasticsearch; es != nil {
+			files = append(files, &es.CAFile, &es.Campaigns)
+		}
+		if e.AWS != nil {
+			files = append(files, &e.AWS.Templates)
+		}
+		for _, name := range files {
+			if *name != "" && !filepath.IsAbs(*name) {
+				*name = filepath.Join(filepath.Dir(path), *name)
+			}
 		}
 	}
 	return c, nil
@@ -103,6 +152,7 @@ func (c Config) Policy() approvals.Policy {
 func (c Config) CheckEnvironment(lookup func(string) (string, bool)) []error {
 	var errs []error
 	for _, name := range c.EnvironmentNames() {
+		errs = append(errs, c.Environments[name].checkAWS(name, lookup)...)
 		es := c.Environments[name].Elasticsearch
 		if es == nil {
 			continue
@@ -112,11 +162,48 @@ func (c Config) CheckEnvironment(lookup func(string) (string, bool)) []error {
 				errs = append(errs, fmt.Errorf("environment %s: the variable %s is not set; its elasticsearch secret is read from there", name, v))
 			}
 		}
+		if v := es.Register.TokenEnv; v != "" {
+			if value, _ := lookup(v); value == "" {
+				errs = append(errs, fmt.Errorf("environment %s: the variable %s is not set; the token of its register is read from there", name, v))
+			}
+		}
+		if es.Campaigns != "" {
+			if _, err := os.ReadDir(es.Campaigns); err != nil {
+				errs = append(errs, fmt.Errorf("environment %s: campaigns: %w", name, err))
+			}
+		}
 		if es.CAFile != "" {
 			if _, err := os.ReadFile(es.CAFile); err != nil {
 				errs = append(errs, fmt.Errorf("environment %s: ca_file: %w", name, err))
 			}
 		}
+	}
+	return errs
+}
+
+// checkAWS is CheckEnvironment for what concerns AWS and DNS.
+func (e EnvironmentConfig) checkAWS(name string, lookup func(string) (string, bool)) []error {
+	var errs []error
+	unset := func(variable, what string) {
+		if value, _ := lookup(variable); variable != "" && value == "" {
+			errs = append(errs, fmt.Errorf("environment %s: the variable %s is not set; %s is read from there", name, variable, what))
+		}
+	}
+	if a := e.AWS; a != nil {
+		for _, repository := range slices.Sorted(maps.Keys(a.Repositories)) {
+			unset(a.Repositories[repository].TokenEnv, "the token of repository "+repository)
+		}
+		for _, variable := range a.Variables {
+			unset(variable, "env:"+variable)
+		}
+		if a.Templates != "" {
+			if _, err := os.ReadDir(a.Templates); err != nil {
+				errs = append(errs, fmt.Errorf("environment %s: templates: %w", name, err))
+			}
+		}
+	}
+	if e.DNS != nil {
+		unset(e.DNS.CloudflareTokenEnv, "the token of Cloudflare")
 	}
 	return errs
 }
@@ -150,6 +237,9 @@ func (c Config) Warnings() []string {
 					warn("environment %s: the secret of elasticsearch goes to %s unencrypted", name, u)
 				}
 			}
+		}
+		if es := e.Elasticsearch; es != nil && es.Register.TokenEnv != "" && strings.HasPrefix(es.Register.URL, "http:") {
+			warn("environment %s: the token of its register goes to %s unencrypted", name, es.Register.URL)
 		}
 	}
 	return out

@@ -31,13 +31,29 @@ func TestLoadConfig(t *testing.T) {
 				Elasticsearch: &ElasticsearchConfig{
 					URLs:     []string{"https://es-1.prod:9200", "https://es-2.prod:9200"},
 					Username: "twokey", PasswordEnv: "ES_PROD_PASSWORD",
-					CAFile: filepath.Join("testdata", "config", "es-ca.pem"),
+					CAFile:    filepath.Join("testdata", "config", "es-ca.pem"),
+					Register:  RegisterConfig{URL: "https://baldur.prod/indexes", TokenEnv: "BALDUR_TOKEN", Cache: 10 * time.Second},
+					Campaigns: filepath.Join("testdata", "config", "campaigns"),
+					Hold:      48 * time.Hour,
 				},
-				AWS: &AWSConfig{Region: "eu-west-1", Account: "123456789012", RoleARN: "arn:aws:iam::123456789012:role/twokey"},
+				AWS: &AWSConfig{
+					Region: "eu-west-1", Account: "123456789012", RoleARN: "arn:aws:iam::123456789012:role/twokey",
+					ServiceRoleARN: "arn:aws:iam::123456789012:role/cloudformation", Templates: filepath.Join("testdata", "config", "templates"), TemplateBucket: "acme-templates",
+					Repositories: map[string]RepositoryConfig{"waffle": {URL: "https://git.example/waffle.git", Username: "twokey", TokenEnv: "WAFFLE_TOKEN"}},
+					Variables:    []string{"MONGODB_URL"},
+					Builds:       map[string]BuildConfig{"ws-prod-ecr": {Project: "waffle-node", Repository: "waffle", Dockerfile: "Dockerfile"}},
+				},
+				DNS: &DNSConfig{
+					Cloudflare: []string{"example.org"}, CloudflareTokenEnv: "CLOUDFLARE_TOKEN", Probes: []string{"http://{address}:8080/hps", "http://{address}/"},
+					Records: map[string]string{"waffle-server.example.org": "instance:{stack}-wsLoadBalancer"},
+				},
 			},
 			"staging": {
-				Groups:        []string{"S0DEV"},
-				Elasticsearch: &ElasticsearchConfig{URLs: []string{"http://127.0.0.1:9200"}, APIKeyEnv: "ES_STAGING_KEY"},
+				Groups: []string{"S0DEV"},
+				Elasticsearch: &ElasticsearchConfig{
+					URLs: []string{"http://127.0.0.1:9200"}, APIKeyEnv: "ES_STAGING_KEY",
+					Register: RegisterConfig{Cache: 30 * time.Second}, Hold: 7 * 24 * time.Hour,
+				},
 			},
 		},
 	}
@@ -120,12 +136,15 @@ func TestCheckEnvironment(t *testing.T) {
 		})...).Error()
 	}
 	got := check(map[string]string{"ES_PROD_PASSWORD": ""})
-	for _, want := range []string{"variable ES_PROD_PASSWORD is not set", "ca_file", "variable ES_STAGING_KEY is not set"} {
+	for _, want := range []string{"variable ES_PROD_PASSWORD is not set", "ca_file", "variable ES_STAGING_KEY is not set", "variable BALDUR_TOKEN is not set", "campaigns: ",
+		"variable WAFFLE_TOKEN is not set", "variable MONGODB_URL is not set", "variable CLOUDFLARE_TOKEN is not set", "templates: "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q does not say %q", got, want)
 		}
 	}
 	c.Environments["prod"].Elasticsearch.CAFile = ca
+	c.Environments["prod"].Elasticsearch.Campaigns = t.TempDir()
+	c.Environments["prod"].AWS.Templates = t.TempDir()
 	errs := c.CheckEnvironment(func(string) (string, bool) { return "set", true })
 	if len(errs) > 0 {
 		t.Errorf("all is set, and yet %v", errs)
@@ -138,7 +157,7 @@ slack: { team: T0HOME }
 environments:
   empty: {}
   one: { approvers: { users: [U0LEAD] }, quorum: { R1: 1 } }
-  open: { approvers: { groups: [S0SRE] }, elasticsearch: { urls: ["http://es:9200"], api_key_env: KEY } }
+  open: { approvers: { groups: [S0SRE] }, elasticsearch: { urls: ["http://es:9200"], api_key_env: KEY, register: { url: "http://baldur/indexes", token_env: TOKEN } } }
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -150,6 +169,7 @@ environments:
 		"environment one: R2 needs 1 approval and approvers names just as many users: none of them can ask for it",
 		"environment one: R3 needs 2 approvals and approvers names 1 user: nobody can reach it",
 		"environment open: the secret of elasticsearch goes to http://es:9200 unencrypted",
+		"environment open: the token of its register goes to http://baldur/indexes unencrypted",
 	}
 	if d := cmp.Diff(want, c.Warnings()); d != "" {
 		t.Error(d)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"twokey/ops/elastic/indices"
 )
 
-// configCheckCmd reports all mistakes of a configuration at once, and what is allowed in it
-// but perhaps not meant.
+// configCheckCmd reports all mistakes of a configuration at once, then those of its campaign
+// files, and what is allowed in it but perhaps not meant.
 type configCheckCmd struct {
 	File string `arg:"" optional:"" help:"The configuration file." env:"TWOKEY_CONFIG" default:"twokey.yaml"`
 }
@@ -20,11 +22,36 @@ func (c configCheckCmd) Run() error {
 	if err := errors.Join(config.CheckEnvironment(os.LookupEnv)...); err != nil {
 		return err
 	}
+	if err := errors.Join(checkCampaigns(config)...); err != nil {
+		return err
+	}
 	for _, w := range config.Warnings() {
 		fmt.Println("warning:", w)
 	}
 	fmt.Printf("%s is right: %d environments\n", c.File, len(config.Environments))
 	return nil
+}
+
+// checkCampaigns reports the mistakes of all campaign files. They do not keep the bot from
+// starting: whoever names such a file in a command is told.
+func checkCampaigns(c Config) []error {
+	var errs []error
+	for _, name := range c.EnvironmentNames() {
+		es := c.Environments[name].Elasticsearch
+		if es == nil || es.Campaigns == "" {
+			continue
+		}
+		campaigns, err := indices.Campaigns(es.Campaigns)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("environment %s: %w", name, err))
+		}
+		for _, campaign := range campaigns {
+			if _, err := indices.LoadCampaign(es.Campaigns, campaign); err != nil {
+				errs = append(errs, fmt.Errorf("environment %s: %w", name, err))
+			}
+		}
+	}
+	return errs
 }
 
 // manifestCmd prints the Slack app's manifest. Without a file it is the one of the

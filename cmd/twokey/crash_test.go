@@ -31,6 +31,8 @@ type outside struct {
 	redis   string
 	listen  string // the bot's HTTP address; empty: Socket Mode
 	process *process
+
+	aws, templates string // URL and folder; empty: no AWS
 }
 
 // crashLease is the lease of process tests: take-over after about this time.
@@ -84,7 +86,7 @@ func (o *outside) useHTTP() {
 }
 
 func (o *outside) child() child {
-	return child{Redis: o.redis, Slack: o.slack.URL(), Listen: o.listen, ES: o.esURLs, Lease: crashLease}
+	return child{Redis: o.redis, Slack: o.slack.URL(), Listen: o.listen, ES: o.esURLs, Lease: crashLease, AWS: o.aws, Templates: o.templates}
 }
 
 // do types a command or clicks. When the bot dies before it has acknowledged, the person
@@ -261,30 +263,7 @@ func (o *outside) drain(die int, cancel bool) ending {
 		last = ": Cancelled"
 	}
 	end := o.replyWith(card, 90*time.Second, last)
-
-	seen := make(map[string]int)
-	for _, m := range o.slack.Thread(card.Channel, card.TS) {
-		if len(m.Metadata) > 0 {
-			seen[string(m.Metadata)]++
-		}
-	}
-	endings := 0
-	for _, m := range o.slack.Thread(card.Channel, card.TS)[1:] {
-		if strings.HasPrefix(m.Text, end.Text) {
-			endings++
-		}
-	}
-	if endings != 1 {
-		t.Errorf("%d endings, want 1", endings)
-	}
-	for key, n := range seen {
-		if n > 1 {
-			t.Errorf("posted %d times: %s", n, key)
-		}
-	}
-	for _, v := range o.slack.Violations() {
-		t.Errorf("Slack would not have taken this: %s", v)
-	}
+	o.saidOnce(card, end)
 	puts := 0
 	if o.es != nil {
 		puts = len(o.es.Writes())
@@ -302,6 +281,35 @@ func (o *outside) drain(die int, cancel bool) ending {
 		}
 	}
 	return e
+}
+
+// saidOnce checks that a run's thread has one ending and nothing twice, and that Slack took
+// all of it.
+func (o *outside) saidOnce(card, end slacksim.Message) {
+	o.t.Helper()
+	seen := make(map[string]int)
+	for _, m := range o.slack.Thread(card.Channel, card.TS) {
+		if len(m.Metadata) > 0 {
+			seen[string(m.Metadata)]++
+		}
+	}
+	endings := 0
+	for _, m := range o.slack.Thread(card.Channel, card.TS)[1:] {
+		if strings.HasPrefix(m.Text, end.Text) {
+			endings++
+		}
+	}
+	if endings != 1 {
+		o.t.Errorf("%d endings, want 1", endings)
+	}
+	for key, n := range seen {
+		if n > 1 {
+			o.t.Errorf("posted %d times: %s", n, key)
+		}
+	}
+	for _, v := range o.slack.Violations() {
+		o.t.Errorf("Slack would not have taken this: %s", v)
+	}
 }
 
 // filterHolds checks that somebody else's filter is in effect.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/redis/go-redis/v9"
 
 	"twokey/bot/slacksim"
@@ -92,7 +91,7 @@ func newSandbox(ctx context.Context, c demoCmd, log *slog.Logger) (_ *sandbox, e
 
 	p := Parts{
 		Config: sandboxConfig(), Log: log, Redis: &redis.Options{Addr: ""},
-		Clusters: make(map[string]elastic.Cluster), Accounts: make(map[string]deploy.Account),
+		Clusters: make(map[string]elastic.Cluster), Accounts: make(map[string]*deploy.Account),
 		Slack: SlackAccess{BotToken: s.workspace.Options().BotToken, APIURL: s.workspace.URL() + "/api/"},
 	}
 	if p.Redis, err = s.openRedis(c.Redis); err != nil {
@@ -112,7 +111,7 @@ func newSandbox(ctx context.Context, c demoCmd, log *slog.Logger) (_ *sandbox, e
 		return nil, err
 	}
 	p.Clusters[sandboxEnvironment] = elastic.Cluster{Environment: sandboxEnvironment, Client: client}
-	if p.Accounts[sandboxEnvironment], err = s.openAWS(); err != nil {
+	if p.Accounts[sandboxEnvironment], err = s.openAWS(ctx); err != nil {
 		return nil, err
 	}
 
@@ -193,18 +192,19 @@ func (s *sandbox) openRedis(url string) (*redis.Options, error) {
 	return &redis.Options{Addr: s.redis.Addr()}, nil
 }
 
-// openAWS serves the simulated CloudFormation; its credentials are as unreal as the
-// stacks.
-func (s *sandbox) openAWS() (deploy.Account, error) {
-	addr, err := s.serve(awssim.New(awssim.Options{Region: sandboxRegion}))
+// openAWS serves the simulated AWS, with a template in a bucket: the sandbox needs no file
+// system. Its credentials are as unreal as the stacks.
+func (s *sandbox) openAWS(ctx context.Context) (*deploy.Account, error) {
+	sim := awssim.New(awssim.Options{Region: sandboxRegion})
+	sim.SetObject("templates/web.yaml", []byte(awssim.WebTemplate))
+	addr, err := s.serve(sim)
 	if err != nil {
-		return deploy.Account{}, err
+		return nil, err
 	}
-	key := credentials.NewStaticCredentialsProvider("sandbox", "sandbox", "")
-	return deploy.Account{
-		Environment: sandboxEnvironment, Region: sandboxRegion,
-		CloudFormation: cloudformation.New(cloudformation.Options{Region: sandboxRegion, BaseEndpoint: &addr, Credentials: key}),
-	}, nil
+	return deploy.Connect(ctx, deploy.Settings{
+		Environment: sandboxEnvironment, Region: sandboxRegion, Endpoint: addr,
+		Credentials: credentials.NewStaticCredentialsProvider("sandbox", "sandbox", ""),
+	})
 }
 
 // sandboxConfig is the configuration a small team would have.
@@ -215,8 +215,9 @@ func sandboxConfig() Config {
 		Environments: map[string]EnvironmentConfig{
 			sandboxEnvironment: {
 				Channels: []string{sandboxChannel}, Groups: []string{sandboxGroup},
-				Quorum:        map[string]int{"R1": 1, "R2": 1, "R3": 2},
-				Elasticsearch: &ElasticsearchConfig{}, AWS: &AWSConfig{Region: sandboxRegion},
+				Quorum: map[string]int{"R1": 1, "R2": 1, "R3": 2},
+				// Nobody but the bot reads the sandbox's register: no cache to wait for.
+				Elasticsearch: &ElasticsearchConfig{Register: RegisterConfig{Cache: time.Second}, Hold: defaultHold}, AWS: &AWSConfig{Region: sandboxRegion},
 			},
 		},
 	}
@@ -228,7 +229,10 @@ func sandboxWorkspace(url string, more ...slacksim.Person) *slacksim.Workspace {
 	w := slacksim.New(slacksim.Options{
 		URL: url, TeamID: sandboxTeam, TeamName: "Twokey sandbox",
 		Welcome: "Alice asks, Bob or Carol agrees. Type a command as Alice, then switch to Bob and press *Approve* on the card.",
-		Try:     []string{"/ops es drain n3", "/ops es health", "/ops es nodes", "/ops help", "/ops cfn events web"},
+		Try: []string{
+			"/ops es drain n3", "/ops es reindex products products-v2 --quarantine --throttle 200", "/ops es campaign 'v1_*' --to 'v2_*' --throttle 150",
+			"/ops es health", "/ops help", "/ops cfn events web", "/ops cfn deploy web --template s3://templates/web.yaml --set ImageTag=2026-11-26",
+		},
 	})
 	for _, p := range append([]slacksim.Person{
 		{ID: alice, Name: "alice", RealName: "Alice"},

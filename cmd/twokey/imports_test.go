@@ -27,23 +27,43 @@ type room struct {
 // where it stands between the others. Test doubles know nothing of twokey: they speak
 // the wire protocol only.
 var rooms = map[string]room{
-	"commands":                 {pure: true},
-	"approvals":                {pure: true},
-	"ops":                      {pure: true},
-	"approvals/approvalsredis": {own: []string{"approvals"}, sdks: []string{"redis"}},
-	"approvals/approvalstest":  {own: []string{"approvals"}},
-	"ops/opsredis":             {own: []string{"ops"}, sdks: []string{"redis", "asynq"}},
-	"ops/opstest":              {own: []string{"ops", "ops/opsredis"}, sdks: []string{"redis"}}, // its store is the real one
-	"ops/elastic":              {own: []string{"ops"}, sdks: []string{"elasticsearch"}},
-	"ops/elastic/elasticsim":   {},
-	"deploy":                   {own: []string{"ops"}, sdks: []string{"aws"}},
-	"deploy/awssim":            {},
-	"bot":                      {own: []string{"commands", "approvals", "ops"}, sdks: []string{"slack"}},
-	"bot/botredis":             {own: []string{"bot"}, sdks: []string{"redis"}},
-	"bot/slacksim":             {},
-	"cmd/twokey":               {all: true},
-	"test/servers":             {},
-	"test/with":                {own: []string{"test/servers"}},
+	"commands":                         {pure: true},
+	"approvals":                        {pure: true},
+	"ops":                              {pure: true},
+	"approvals/approvalsredis":         {own: []string{"approvals"}, sdks: []string{"redis"}},
+	"approvals/approvalstest":          {own: []string{"approvals"}},
+	"ops/opsredis":                     {own: []string{"ops"}, sdks: []string{"redis", "asynq"}},
+	"ops/opstest":                      {own: []string{"ops", "ops/opsredis"}, sdks: []string{"redis"}}, // its store is the real one
+	"ops/elastic":                      {own: []string{"ops"}, sdks: []string{"elasticsearch"}},
+	"ops/elastic/indices":              {own: []string{"ops", "ops/elastic", "strictyaml"}, sdks: []string{"elasticsearch"}},
+	"ops/elastic/indices/registertest": {own: []string{"ops/elastic/indices"}},
+	"ops/elastic/registerredis":        {own: []string{"ops", "ops/elastic/indices"}, sdks: []string{"redis"}},
+	"ops/elastic/elasticsim":           {},
+	"strictyaml":                       {pure: true},
+	"deploy":                           {own: []string{"ops"}, sdks: []string{"aws"}},
+	"deploy/awsproxy":                  {},
+	"deploy/awssim":                    {},
+	"deploy/deploytest":                {own: []string{"deploy", "deploy/awsproxy", "deploy/awssim", "ops", "ops/opstest"}, sdks: []string{"aws", "redis"}}, // opstest's store is the real one
+	"deploy/templates":                 {own: []string{"deploy", "ops", "strictyaml"}, sdks: []string{"aws", "git"}},
+	"deploy/templates/templatestest":   {sdks: []string{"git"}},
+	"deploy/stacks":                    {own: []string{"deploy", "deploy/templates", "ops"}, sdks: []string{"aws"}},
+	"deploy/images":                    {own: []string{"deploy", "deploy/templates", "ops"}, sdks: []string{"aws"}},
+	"deploy/services":                  {own: []string{"deploy", "ops"}, sdks: []string{"aws"}},
+	"deploy/machines":                  {own: []string{"deploy", "ops"}, sdks: []string{"aws"}},
+	"deploy/data":                      {own: []string{"deploy", "deploy/templates", "ops"}, sdks: []string{"aws"}},
+	"deploy/dns/cloudflaresim":         {},
+	"deploy/dns":                       {own: []string{"deploy", "ops"}, sdks: []string{"aws", "cloudflare", "dns"}},
+	"bot":                              {own: []string{"commands", "approvals", "ops"}, sdks: []string{"slack"}},
+	"bot/botredis":                     {own: []string{"bot"}, sdks: []string{"redis"}},
+	"bot/slacksim":                     {},
+	"cmd/twokey":                       {all: true},
+	"test/servers":                     {},
+	"test/with":                        {own: []string{"test/servers"}},
+	"test/workload":                    {},
+	"test/bench": {
+		own:  []string{"ops", "ops/elastic", "ops/elastic/indices", "ops/opsredis", "ops/opstest", "test/servers", "test/workload"},
+		sdks: []string{"elasticsearch", "redis"},
+	},
 }
 
 // sdks are the libraries that do I/O, by the beginning of their import paths.
@@ -56,6 +76,9 @@ var sdks = map[string][]string{
 	"database":      {"database/sql"},
 	"docker":        {"github.com/docker/", "github.com/moby/"},
 	"ssh":           {"golang.org/x/crypto/ssh"},
+	"git":           {"github.com/go-git/"},
+	"cloudflare":    {"github.com/cloudflare/"},
+	"dns":           {"github.com/miekg/dns"},
 }
 
 // listed is a package as go list prints it.

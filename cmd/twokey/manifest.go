@@ -16,6 +16,7 @@ var (
 		"channels:history",  // whether the bot is in a public channel, and to find a post whose answer was lost
 		"chat:write",
 		"commands",
+		"files:write",    // lists too long for a message, as files in the thread
 		"groups:history", // as channels:history, in private channels
 		"im:history",     // commands given in a DM
 		"im:write",

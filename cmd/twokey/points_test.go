@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,14 +18,16 @@ import (
 )
 
 // points counts the moments before and after each write of a process: to the
-// cluster, to Slack, and to the run's record. At one of them the process may die, at
+// cluster, to Slack, and to the run's record and its parts. At one of them the process may die, at
 // another it may stop itself until somebody continues it.
 type points struct {
-	mu   sync.Mutex
-	n    int
-	die  int
-	halt string
-	note io.Writer
+	mu    sync.Mutex
+	n     int
+	times map[string]int
+	die   int
+	dieAt string // "2 after part": the second time it gets there
+	halt  string
+	note  io.Writer
 }
 
 // pass notes a point, and ends the process by SIGKILL if it is the one to die at.
@@ -35,7 +38,11 @@ func (p *points) pass(name string) {
 	if p.note != nil {
 		fmt.Fprintf(p.note, "%d %s\n", p.n, name)
 	}
-	if p.n == p.die {
+	if p.times == nil {
+		p.times = make(map[string]int)
+	}
+	p.times[name]++
+	if p.n == p.die || p.dieAt != "" && p.dieAt == fmt.Sprintf("%d %s", p.times[name], name) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // nothing more happens in this process
 	}
@@ -60,7 +67,14 @@ func (p *points) writes(system string, next http.RoundTripper, match func(*http.
 }
 
 func isClusterWrite(r *http.Request) bool {
-	return r.Method == http.MethodPut || r.Method == http.MethodDelete || r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/explain")
+	switch r.Method {
+	case http.MethodPut, http.MethodDelete:
+		return true
+	case http.MethodPost:
+		return !strings.Contains(r.URL.Path, "/_simulate") &&
+			!slices.Contains([]string{"explain", "_search", "_mget", "_count", "_refresh", "_flush"}, path.Base(r.URL.Path))
+	}
+	return false
 }
 
 func isSlackPost(r *http.Request) bool {
@@ -79,12 +93,13 @@ func (p *points) DialHook(next redis.DialHook) redis.DialHook {
 
 func (p *points) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if !writesRecord(cmd) {
+		what := written(cmd)
+		if what == "" {
 			return next(ctx, cmd)
 		}
-		p.pass("before record")
+		p.pass("before " + what)
 		err := next(ctx, cmd)
-		p.pass("after record")
+		p.pass("after " + what)
 		return err
 	}
 }
@@ -93,21 +108,40 @@ func (p *points) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return next
 }
 
-// writesRecord reports whether a command is a script on a run's record.
-func writesRecord(cmd redis.Cmder) bool {
+// written tells which part of a run a command is a script on: "record", "part", or empty.
+// Scripts that read parts or dials are none; those that only look at the claim are
+// "record" too.
+func written(cmd redis.Cmder) string {
 	if name := cmd.Name(); name != "evalsha" && name != "eval" {
-		return false
+		return ""
 	}
-	for _, a := range cmd.Args() {
-		if key, ok := a.(string); ok && strings.HasPrefix(key, runKeyPrefix) {
-			return true
+	var keys []string
+	args := cmd.Args()
+	if n, ok := args[2].(int); ok {
+		for _, a := range args[3 : 3+n] {
+			keys = append(keys, fmt.Sprint(a))
 		}
 	}
-	return false
+	switch {
+	case !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, runKeyPrefix) }):
+		return ""
+	case len(keys) == 2 && strings.HasPrefix(keys[1], partsKeyPrefix):
+		if len(args) == 3+len(keys)+1 { // the fence alone: it reads
+			return ""
+		}
+		return "part"
+	case len(keys) == 2 && strings.HasPrefix(keys[1], dialsKeyPrefix):
+		return ""
+	}
+	return "record"
 }
 
-// runKeyPrefix begins the key of every run's record.
-const runKeyPrefix = "{twokey:ops}:run:"
+// Beginnings of keys: every run's record, its parts, its dials.
+const (
+	runKeyPrefix   = "{twokey:ops}:run:"
+	partsKeyPrefix = "{twokey:ops}:parts:"
+	dialsKeyPrefix = "{twokey:ops}:dials:"
+)
 
 func splitLines(s string) iter.Seq[string] {
 	return func(yield func(string) bool) {

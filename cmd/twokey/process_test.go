@@ -16,9 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"twokey/deploy"
 	"twokey/ops/elastic"
 )
 
@@ -30,10 +32,15 @@ type child struct {
 	Listen string        `json:"listen,omitempty"`
 	ES     []string      `json:"es"`
 	Lease  time.Duration `json:"lease"`
+	// AWS is the URL of a simulated AWS, and Templates the folder of its templates.
+	AWS       string `json:"aws,omitempty"`
+	Templates string `json:"templates,omitempty"`
 	// Die is the number of the point at which the process kills itself by SIGKILL, from
 	// 1; 0: never. Points are noted in Points, a line each, before they are passed.
 	Die    int    `json:"die,omitempty"`
 	Points string `json:"points,omitempty"`
+	// DieAt is such a point by its name and how often it was passed: "2 after part".
+	DieAt string `json:"die_at,omitempty"`
 	// Halt is the name of a point at which the process stops itself by SIGSTOP, the first
 	// time it gets there.
 	Halt string `json:"halt,omitempty"`
@@ -59,7 +66,7 @@ func runChild(spec string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	points := &points{die: c.Die, halt: c.Halt}
+	points := &points{die: c.Die, dieAt: c.DieAt, halt: c.Halt}
 	if c.Points != "" {
 		f, err := os.OpenFile(c.Points, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 		if err != nil {
@@ -83,6 +90,17 @@ func runChild(spec string) error {
 		Clusters:  map[string]elastic.Cluster{sandboxEnvironment: {Environment: sandboxEnvironment, Client: client}},
 		HTTP:      &http.Client{Timeout: 30 * time.Second, Transport: points.writes("slack", http.DefaultTransport, isSlackPost)},
 		RedisHook: points, Lease: c.Lease,
+	}
+	if c.AWS != "" {
+		account, err := deploy.Connect(ctx, deploy.Settings{
+			Environment: sandboxEnvironment, Region: sandboxRegion, Endpoint: c.AWS, HTTP: awsPoints{points},
+			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		})
+		if err != nil {
+			return err
+		}
+		p.Accounts = map[string]*deploy.Account{sandboxEnvironment: account}
+		p.Config.Environments[sandboxEnvironment].AWS.Templates = c.Templates
 	}
 	if c.Listen == "" {
 		p.Slack.AppToken = defaults.AppToken

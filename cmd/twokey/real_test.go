@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -62,35 +61,6 @@ func (o *outside) resetCluster() {
 	o.request(http.MethodDelete, "/drained?ignore_unavailable=true", "")
 	o.request(http.MethodPut, "/_cluster/settings", `{"persistent":{"cluster.*":null,"indices.*":null}}`)
 	o.request(http.MethodGet, "/_cluster/health?wait_for_no_relocating_shards=true&timeout=60s", "")
-}
-
-// request asks the first node that answers, and returns the body.
-func (o *outside) request(method, path, body string) string {
-	o.t.Helper()
-	var last error
-	for _, u := range o.esURLs {
-		req, err := http.NewRequest(method, u+path, strings.NewReader(body))
-		if err != nil {
-			o.t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			last = err
-			continue
-		}
-		b, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil {
-			o.t.Fatal(err)
-		}
-		if res.StatusCode >= 300 {
-			o.t.Fatalf("%s %s: %s %s", method, path, res.Status, b)
-		}
-		return string(b)
-	}
-	o.t.Fatal(last)
-	return ""
 }
 
 // shardsOn is what the cluster says.

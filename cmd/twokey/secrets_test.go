@@ -47,7 +47,8 @@ type hostileServer struct {
 	next http.RoundTripper
 	mu   sync.Mutex
 	how  string
-	seen bool // a secret came with a request: the test is about something
+	only string // the end of a path: others are answered well
+	seen bool   // a secret came with a request: the test is about something
 }
 
 // be makes the server answer in one of the hostileWays, or well again.
@@ -66,6 +67,9 @@ func (h *hostileServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	h.mu.Lock()
 	h.seen = h.seen || login != ""
 	how := h.how
+	if !strings.HasSuffix(r.URL.Path, h.only) {
+		how = ""
+	}
 	h.mu.Unlock()
 	answer := func(status int, body string) (*http.Response, error) {
 		return &http.Response{
@@ -85,6 +89,14 @@ func (h *hostileServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	case "error with a login in its address":
 		return nil, fmt.Errorf("proxyconnect http://twokey:%s@proxy:3128: refused", elasticPassword)
+	case "cut":
+		res, err := h.next.RoundTrip(r)
+		if err != nil {
+			return res, err
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body, res.ContentLength = io.NopCloser(strings.NewReader(string(b[:len(b)*2/3]))), -1
+		return res, err
 	case "panic":
 		panic(fmt.Sprintf("%s http://twokey:%s@n1:9200/ with %s", r.Method, elasticPassword, login))
 	case "not JSON":
@@ -178,25 +190,10 @@ func noSecretIsSeen(t *testing.T, w *world, key bool) {
 		t.Fatal("no request had a login")
 	}
 
-	var said strings.Builder
-	for _, c := range w.slack.Calls() {
-		fmt.Fprintln(&said, c.Method, c.Args)
-	}
-	for _, channel := range []string{sandboxChannel, w.slack.DM(alice), w.slack.DM(carol)} {
-		for _, m := range w.slack.Channel(channel) {
-			for _, r := range w.slack.Thread(channel, m.TS) {
-				fmt.Fprintln(&said, r.Text, string(r.Blocks), string(r.Metadata), r.Edits)
-			}
-		}
-	}
-	for _, user := range []string{alice, bob, carol} {
-		for _, e := range w.slack.Ephemerals(user) {
-			fmt.Fprintln(&said, e.Text, string(e.Blocks))
-		}
-	}
+	said := w.said()
 	kept := w.kept()
 	for what, marker := range markers(w) {
-		for where, text := range map[string]string{"Slack": said.String(), "Redis": kept, "the log": w.log.String(), "metrics": metrics} {
+		for where, text := range map[string]string{"Slack": said, "Redis": kept, "the log": w.log.String(), "metrics": metrics} {
 			if where == "Redis" && marker == "/response/" {
 				continue // kept on purpose, to answer by: for half an hour it says something to one person
 			}
@@ -206,6 +203,27 @@ func noSecretIsSeen(t *testing.T, w *world, key bool) {
 		}
 	}
 	t.Logf("privately:\n%s", w.private())
+}
+
+// said is all that Slack was sent: by calls, and as it stands.
+func (w *world) said() string {
+	var said strings.Builder
+	for _, c := range w.slack.Calls() {
+		fmt.Fprintln(&said, c.Method, c.Args)
+	}
+	for _, channel := range []string{sandboxChannel, w.slack.DM(alice), w.slack.DM(carol)} {
+		for _, m := range w.slack.Channel(channel) {
+			for _, r := range w.slack.Thread(channel, m.TS) {
+				fmt.Fprintln(&said, r.Text, string(r.Blocks), string(r.Metadata), r.Edits, r.Files)
+			}
+		}
+	}
+	for _, user := range []string{alice, bob, carol} {
+		for _, e := range w.slack.Ephemerals(user) {
+			fmt.Fprintln(&said, e.Text, string(e.Blocks))
+		}
+	}
+	return said.String()
 }
 
 // kept is every key of Redis and all it holds, as text.

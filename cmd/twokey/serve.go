@@ -12,6 +12,7 @@ import (
 
 	"twokey/deploy"
 	"twokey/ops/elastic"
+	"twokey/ops/elastic/indices"
 )
 
 // serveCmd runs the bot against the real Slack, Redis and systems.
@@ -56,7 +57,7 @@ func (c serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 		Config: config, Log: log, Redis: options,
 		Slack: SlackAccess{BotToken: c.BotToken, AppToken: c.AppToken, SigningSecret: c.SigningSecret, APIURL: c.APIURL},
 	}
-	if p.Clusters, p.Accounts, err = connect(ctx, config); err != nil {
+	if err := p.connect(ctx); err != nil {
 		return err
 	}
 	if p.Listener, err = net.Listen("tcp", fmt.Sprintf(":%d", c.Port)); err != nil {
@@ -72,29 +73,35 @@ func (c serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 
 // connect makes the clients of all environments' systems. Nothing is asked of them yet: a
 // system that is down now must not keep the bot from starting.
-func connect(ctx context.Context, config Config) (map[string]elastic.Cluster, map[string]deploy.Account, error) {
-	clusters := make(map[string]elastic.Cluster)
-	accounts := make(map[string]deploy.Account)
-	for _, name := range config.EnvironmentNames() {
-		e := config.Environments[name]
+func (p *Parts) connect(ctx context.Context) error {
+	p.Clusters = make(map[string]elastic.Cluster)
+	p.Registers = make(map[string]indices.Register)
+	p.Accounts = make(map[string]*deploy.Account)
+	for _, name := range p.Config.EnvironmentNames() {
+		e := p.Config.Environments[name]
 		if es := e.Elasticsearch; es != nil {
 			client, err := elastic.Connect(elastic.Settings{
 				URLs: es.URLs, Username: es.Username, Password: secret(es.PasswordEnv), APIKey: secret(es.APIKeyEnv), CAFile: es.CAFile,
 			})
 			if err != nil {
-				return nil, nil, fmt.Errorf("environment %s: %w", name, err)
+				return fmt.Errorf("environment %s: %w", name, err)
 			}
-			clusters[name] = elastic.Cluster{Environment: name, Client: client}
+			p.Clusters[name] = elastic.Cluster{Environment: name, Client: client}
+			if es.Register.URL != "" {
+				p.Registers[name] = indices.NewRegisterHTTP(indices.RegisterSettings{
+					Environment: name, URL: es.Register.URL, Token: secret(es.Register.TokenEnv),
+				})
+			}
 		}
 		if aws := e.AWS; aws != nil {
 			account, err := deploy.Connect(ctx, deploy.Settings{Environment: name, Region: aws.Region, ID: aws.Account, RoleARN: aws.RoleARN})
 			if err != nil {
-				return nil, nil, fmt.Errorf("environment %s: %w", name, err)
+				return fmt.Errorf("environment %s: %w", name, err)
 			}
-			accounts[name] = account
+			p.Accounts[name] = account
 		}
 	}
-	return clusters, accounts, nil
+	return nil
 }
 
 // secret reads the variable of this name; no name, no secret.

@@ -18,6 +18,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"twokey/bot/slacksim"
+	"twokey/deploy"
+	"twokey/deploy/awssim"
 	"twokey/ops/elastic"
 	"twokey/ops/elastic/elasticsim"
 )
@@ -35,6 +37,7 @@ type world struct {
 	log    *lockedBuffer
 	hook   redis.Hook
 	lease  time.Duration
+	aws    *awssim.Sim // nil: the environment has no account
 }
 
 // inWorld runs f in a bubble, on a world with the sandbox's people.
@@ -108,6 +111,9 @@ func (w *world) start() (stop func()) {
 			sandboxEnvironment: {Environment: sandboxEnvironment, Client: client},
 		},
 		HTTP: w.http, RedisHook: w.hook, Lease: w.lease,
+	}
+	if w.aws != nil {
+		p.Accounts = map[string]*deploy.Account{sandboxEnvironment: connectAWS(w.t, w.aws)}
 	}
 	var transport *http.Transport
 	if w.socket {
@@ -278,4 +284,18 @@ func (w *world) settings() string {
 	}
 	defer res.Body.Close()
 	return settingsText(w.t, res.Body)
+}
+
+// inOrder wants parts in a text, each after the one before.
+func inOrder(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	rest := text
+	for _, p := range parts {
+		i := strings.Index(rest, p)
+		if i < 0 {
+			t.Errorf("%s: %q is missing or not in its place:\n%s", what, p, text)
+			return
+		}
+		rest = rest[i+len(p):]
+	}
 }

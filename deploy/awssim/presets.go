@@ -76,6 +76,7 @@ func (b *builder) web(start time.Time) {
 	t.add(95, "Service", "web-service", "AWS::ECS::Service", "UPDATE_COMPLETE", "")
 	t.own(1, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "")
 	t.own(2, "UPDATE_COMPLETE", "")
+	t.s.Template = WebTemplate
 	b.stacks = append(b.stacks, *t.s)
 }
 
@@ -145,3 +146,22 @@ func (b *builder) oldWeb(start time.Time) {
 	t.own(40, "DELETE_COMPLETE", "")
 	b.stacks = append(b.stacks, *t.s)
 }
+
+// WebTemplate is what the preset stack web is made of.
+const WebTemplate = `# A web service and its cluster.
+Description: Storefront behind the public load balancer
+Parameters:
+  ImageTag: {Type: String}
+  ImageId: {Type: String, Default: /images/web}
+  DatabasePassword: {Type: String, NoEcho: true}
+  CacheUrl: {Type: String}
+  PaymentApiKey: {Type: String}
+Resources:
+  Cluster: {Type: AWS::ECS::Cluster, Properties: {ClusterName: web-cluster}}
+  Service:
+    Type: AWS::ECS::Service
+    Properties: {Cluster: !Ref Cluster, Image: !Sub "web:${ImageTag}"}
+    Metadata: {Simulate: {Seconds: 40}}
+Outputs:
+  Url: {Value: "https://web.example"}
+`

@@ -17,6 +17,10 @@ type Stack struct {
 	Outputs     []Output
 	Tags        []Tag
 	Events      []Event // oldest first
+	Template    string  // what change sets are compared with; empty: nothing is known
+
+	children map[string]string // ARNs of nested stacks, by logical name
+	rollback *undoing
 }
 
 // Parameter is a parameter's value; NoEcho ones are answered as ****.
@@ -39,6 +43,7 @@ type Event struct {
 	Logical, Physical string
 	Type              string
 	Status, Reason    string
+	Token             string // ClientRequestToken of the operation
 }
 
 // stackType is the type of stacks, nested ones included.

@@ -64,6 +64,7 @@ type eventXML struct {
 	Timestamp            string
 	ResourceStatus       string
 	ResourceStatusReason string `xml:",omitempty"`
+	ClientRequestToken   string `xml:",omitempty"`
 }
 
 type listResult struct {
@@ -94,6 +95,9 @@ func (s *Sim) stackXML(st Stack) stackXML {
 	if x.DriftStatus == "" {
 		x.DriftStatus = "NOT_CHECKED"
 	}
+	if x.CreationTime == "" { // only a change set was made so far
+		x.CreationTime = stamp(st.when("REVIEW_IN_PROGRESS", now))
+	}
 	x.StackStatus, x.StackStatusReason = st.at(now)
 	for _, p := range st.Parameters {
 		if p.NoEcho {
@@ -117,7 +121,7 @@ func eventXMLOf(st Stack, i int) eventXML {
 		EventID:           fmt.Sprintf("%s-%s-%06d", e.Logical, e.Status, i),
 		LogicalResourceID: e.Logical, PhysicalResourceID: e.Physical,
 		ResourceType: e.Type, Timestamp: stamp(e.At),
-		ResourceStatus: e.Status, ResourceStatusReason: e.Reason,
+		ResourceStatus: e.Status, ResourceStatusReason: e.Reason, ClientRequestToken: e.Token,
 	}
 }
 
@@ -141,13 +145,14 @@ func answer(w http.ResponseWriter, action string, result any) {
 
 // write writes a response document of the query protocol.
 func write(w http.ResponseWriter, status int, namespace, action string, result any) {
-	body, err := xml.Marshal(result)
-	if err != nil {
+	var text strings.Builder
+	if err := xml.NewEncoder(&text).EncodeElement(result, xml.StartElement{Name: xml.Name{Local: "Result"}}); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	body := text.String()
 	// The result's element is named after the action and not after its Go type.
-	_, inside, _ := strings.Cut(string(body), ">")
+	_, inside, _ := strings.Cut(body, ">")
 	inside = inside[:strings.LastIndex(inside, "</")]
 	w.Header().Set("Content-Type", "text/xml")
 	w.WriteHeader(status)

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// disk is what one node's disk holds, in bytes. Avail and Total are -1 if unknown.
-type disk struct {
+// Disk is what one node's disk holds, in bytes. Avail and Total are -1 if unknown.
+type Disk struct {
 	Shards  int
 	Indices int64
 	Avail   int64
 	Total   int64
 }
 
-// disks reads the disks of all data nodes, by node name.
-func (c Cluster) disks(ctx context.Context) (map[string]disk, error) {
+// Disks reads the disks of all data nodes, by node name.
+func (c Cluster) Disks(ctx context.Context) (map[string]Disk, error) {
 	var rows []struct {
 		Node    string  `json:"node"`
 		Shards  string  `json:"shards"`
@@ -26,19 +26,19 @@ func (c Cluster) disks(ctx context.Context) (map[string]disk, error) {
 		Avail   *string `json:"disk.avail"`
 		Total   *string `json:"disk.total"`
 	}
-	err := c.get(ctx, "/_cat/allocation", query("h", "node,shards,disk.indices,disk.avail,disk.total",
+	err := c.Get(ctx, "/_cat/allocation", Query("h", "node,shards,disk.indices,disk.avail,disk.total",
 		"bytes", "b", "format", "json", "master_timeout", "5s"), &rows)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]disk{}
+	all := map[string]Disk{}
 	for _, r := range rows {
 		shards, err := strconv.Atoi(r.Shards)
 		if err != nil {
-			return nil, c.translate(fmt.Errorf("%w: shards %q", errAnswer, r.Shards))
+			return nil, c.Translate(fmt.Errorf("%w: shards %q", ErrAnswer, r.Shards))
 		}
 		if r.Node != "UNASSIGNED" || r.Avail != nil {
-			all[r.Node] = disk{shards, number(r.Indices), number(r.Avail), number(r.Total)}
+			all[r.Node] = Disk{shards, number(r.Indices), number(r.Avail), number(r.Total)}
 		}
 	}
 	return all, nil
@@ -56,23 +56,23 @@ func number(text *string) int64 {
 	return n
 }
 
-// watermark is the low disk watermark: a node takes no new shard that would leave it
+// Watermark is the low disk watermark: a node takes no new shard that would leave it
 // less free space. Free is absolute bytes; Used a share of the disk with Headroom as
 // the most that has to stay free (-1: no such limit). Off: not enforced.
-type watermark struct {
+type Watermark struct {
 	Off      bool
 	Free     int64
 	Used     float64
 	Headroom int64
 }
 
-// lowWatermark reads the watermark from the settings. An unreadable one is an error.
-func lowWatermark(a allocation) (watermark, error) {
-	if a.get("allocation.disk.threshold_enabled") == "false" {
-		return watermark{Off: true}, nil
+// LowWatermark reads the watermark from the settings. An unreadable one is an error.
+func LowWatermark(a Allocation) (Watermark, error) {
+	if a.Get("allocation.disk.threshold_enabled") == "false" {
+		return Watermark{Off: true}, nil
 	}
-	w := watermark{Headroom: -1}
-	text := a.get("allocation.disk.watermark.low")
+	w := Watermark{Headroom: -1}
+	text := a.Get("allocation.disk.watermark.low")
 	if share, ok := strings.CutSuffix(text, "%"); ok {
 		used, err := strconv.ParseFloat(share, 64)
 		if err != nil {
@@ -84,7 +84,7 @@ func lowWatermark(a allocation) (watermark, error) {
 	} else if w.Free, err = parseBytes(text); err != nil {
 		return w, fmt.Errorf("watermark %q: %w", text, err)
 	}
-	if room := a.get("allocation.disk.watermark.low.max_headroom"); w.Used > 0 && room != "" && room != "-1" {
+	if room := a.Get("allocation.disk.watermark.low.max_headroom"); w.Used > 0 && room != "" && room != "-1" {
 		var err error
 		if w.Headroom, err = parseBytes(room); err != nil {
 			return w, fmt.Errorf("headroom %q: %w", room, err)
@@ -93,9 +93,9 @@ func lowWatermark(a allocation) (watermark, error) {
 	return w, nil
 }
 
-// room is how many bytes a disk can take before it reaches the watermark, never
+// Room is how many bytes a disk can take before it reaches the watermark, never
 // negative. False: the disk's size is unknown.
-func (w watermark) room(d disk) (int64, bool) {
+func (w Watermark) Room(d Disk) (int64, bool) {
 	if d.Avail < 0 || d.Total < 0 {
 		return 0, false
 	}
@@ -134,7 +134,7 @@ func parseBytes(text string) (int64, error) {
 }
 
 // size writes bytes for people: "1.2 GB". Units are powers of 1024, as Elasticsearch's.
-func size(b int64) string {
+func Bytes(b int64) string {
 	for _, u := range units {
 		if b >= u.bytes && u.bytes > 1 {
 			return strconv.FormatFloat(float64(b)/float64(u.bytes), 'f', 1, 64) + " " + strings.ToUpper(u.suffix)
@@ -144,14 +144,14 @@ func size(b int64) string {
 }
 
 // span writes a duration for people: "40 s", "12 min", "3 h 20 min", "2 d 4 h".
-func span(d time.Duration) string {
+func Span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 	case d < 24*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60), " 0 min")
 	}
-	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
+	return strings.TrimSuffix(fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24), " 0 h")
 }

@@ -7,9 +7,9 @@ import (
 
 func TestLowWatermarkRoom(t *testing.T) {
 	const gb = int64(1) << 30
-	d := disk{Avail: 100 * gb, Total: 200 * gb}
-	set := func(pairs ...string) allocation {
-		a := allocation{Persistent: map[string]string{}, Defaults: map[string]string{
+	d := Disk{Avail: 100 * gb, Total: 200 * gb}
+	set := func(pairs ...string) Allocation {
+		a := Allocation{Persistent: map[string]string{}, Defaults: map[string]string{
 			"cluster.routing.allocation.disk.watermark.low": "85%", "cluster.routing.allocation.disk.watermark.low.max_headroom": "200GB"}}
 		for i := 0; i < len(pairs); i += 2 {
 			a.Persistent["cluster.routing.allocation.disk."+pairs[i]] = pairs[i+1]
@@ -18,7 +18,7 @@ func TestLowWatermarkRoom(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		a    allocation
+		a    Allocation
 		want int64
 	}{
 		{"default", set(), 70 * gb},
@@ -30,18 +30,18 @@ func TestLowWatermarkRoom(t *testing.T) {
 		{"off", set("threshold_enabled", "false"), 100 * gb},
 	}
 	for _, tt := range tests {
-		w, err := lowWatermark(tt.a)
+		w, err := LowWatermark(tt.a)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if got, ok := w.room(d); !ok || got < tt.want-1 || got > tt.want+1 {
-			t.Errorf("%s: room %s, want %s", tt.name, size(got), size(tt.want))
+		if got, ok := w.Room(d); !ok || got < tt.want-1 || got > tt.want+1 {
+			t.Errorf("%s: room %s, want %s", tt.name, Bytes(got), Bytes(tt.want))
 		}
 	}
-	if _, err := lowWatermark(set("watermark.low", "plenty")); err == nil {
+	if _, err := LowWatermark(set("watermark.low", "plenty")); err == nil {
 		t.Error("an unreadable watermark gave no error")
 	}
-	if _, ok := (watermark{}).room(disk{Avail: -1, Total: -1}); ok {
+	if _, ok := (Watermark{}).Room(Disk{Avail: -1, Total: -1}); ok {
 		t.Error("an unknown disk has known room")
 	}
 }
@@ -58,29 +58,29 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	for bytes, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KB", 5 << 40: "5.0 TB"} {
-		if got := size(bytes); got != want {
-			t.Errorf("size(%d) = %q", bytes, got)
+		if got := Bytes(bytes); got != want {
+			t.Errorf("Bytes(%d) = %q", bytes, got)
 		}
 	}
 	for d, want := range map[time.Duration]string{40 * time.Second: "40 s", 90 * time.Minute: "1 h 30 min", 50 * time.Hour: "2 d 2 h"} {
-		if got := span(d); got != want {
-			t.Errorf("span(%s) = %q", d, got)
+		if got := Span(d); got != want {
+			t.Errorf("Span(%s) = %q", d, got)
 		}
 	}
 }
 
 func TestETA(t *testing.T) {
 	at := time.Unix(0, 0)
-	line := func(left ...int64) track {
-		var tr track
+	line := func(left ...int64) Track {
+		var tr Track
 		for i, b := range left {
-			tr = tr.add(sample{at.Add(time.Duration(i) * 5 * time.Second), 3, b})
+			tr = tr.Add(Sample{at.Add(time.Duration(i) * 5 * time.Second), 3, b})
 		}
 		return tr
 	}
 	tests := []struct {
 		name      string
-		t         track
+		t         Track
 		low, high time.Duration
 	}{
 		{"too few", line(100, 50), 0, 0},
@@ -90,7 +90,7 @@ func TestETA(t *testing.T) {
 		{"grows", line(400, 500, 600, 700), 0, 0},
 	}
 	for _, tt := range tests {
-		if _, low, high := tt.t.eta(); low != tt.low || high != tt.high {
+		if _, low, high := tt.t.ETA(); low != tt.low || high != tt.high {
 			t.Errorf("%s: %s to %s, want %s to %s", tt.name, low, high, tt.low, tt.high)
 		}
 	}
@@ -100,7 +100,7 @@ func TestETA(t *testing.T) {
 }
 
 func TestBytesLeft(t *testing.T) {
-	moves := []moving{{Done: 60, Total: 100}, {Done: 0, Total: 50}}
+	moves := []Moving{{Done: 60, Total: 100}, {Done: 0, Total: 50}}
 	if got := bytesLeft(1000, moves); got != 940 {
 		t.Errorf("%d", got)
 	}

@@ -69,7 +69,7 @@ func TestErrorsAreForPeople(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, err := dial(t, tt.w).health(t.Context())
+				_, err := dial(t, tt.w).Health(t.Context())
 				var user *ops.UserError
 				if !errors.As(err, &user) || !strings.Contains(user.What, tt.what) || !strings.Contains(user.Next, tt.next) {
 					t.Errorf("%v / %+v", err, user)
@@ -89,7 +89,7 @@ func TestReadsGoToTheNextNodeWritesDoNot(t *testing.T) {
 			}
 			return answer(200, `{"status":"green"}`)
 		})
-		if h, err := c.health(t.Context()); err != nil || h.Status != "green" || len(asked) != 2 || asked[0] == asked[1] {
+		if h, err := c.Health(t.Context()); err != nil || h.Status != "green" || len(asked) != 2 || asked[0] == asked[1] {
 			t.Errorf("%v %v, asked %v", h, err, asked)
 		}
 		asked = nil
@@ -122,7 +122,7 @@ func TestCancelledStaysCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := dial(t, func(r *http.Request) (*http.Response, error) { return nil, r.Context().Err() })
-	if _, err := c.health(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := c.Health(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestConnectNamesAllMistakes(t *testing.T) {
 }
 
 func TestPickNamesThoseThatHaveOne(t *testing.T) {
-	_, err := pick(map[string]Cluster{"staging": {}, "prod": {}}, "india")
+	_, err := Pick(map[string]Cluster{"staging": {}, "prod": {}}, "india")
 	var user *ops.UserError
 	if !errors.As(err, &user) || user.What != "Environment india has no Elasticsearch." || user.Next != "These have one: prod, staging." {
 		t.Errorf("%+v", user)

@@ -18,16 +18,16 @@ func (s *survey) describe(p *ops.Plan) {
 		bytes += h.Bytes
 		shards += h.shards()
 	}
-	p.Effect = fmt.Sprintf("moves %d shards (%s) off %s", shards, size(bytes), names(s.targets))
-	p.Estimate = s.estimate(bytes)
+	p.Effect = fmt.Sprintf("moves %d shards (%s) off %s", shards, Bytes(bytes), names(s.targets))
+	p.Estimate = s.alloc.Estimate(bytes)
 	p.Facts = s.facts()
 	show := func(label, format string, args ...any) {
 		p.Shown = append(p.Shown, ops.Line{Label: label, Text: fmt.Sprintf(format, args...)})
 	}
-	show("Cluster", "%s, %s, master %s", s.top.Name, s.health.Status, s.top.nameOf(s.top.Master))
+	show("Cluster", "%s, %s, master %s", s.top.Name, s.health.Status, s.top.NameOf(s.top.Master))
 	for _, t := range s.targets {
 		n, _ := s.top.byID(t.ID)
-		text := fmt.Sprintf("%d shards, %s; %s", s.held[t.ID].shards(), size(s.held[t.ID].Bytes), roles(n))
+		text := fmt.Sprintf("%d shards, %s; %s", s.held[t.ID].shards(), Bytes(s.held[t.ID].Bytes), roles(n))
 		if z := s.zone(n); z != "" {
 			text += "; zone " + z
 		}
@@ -39,7 +39,7 @@ func (s *survey) describe(p *ops.Plan) {
 	show("Homes", "%s", s.homes())
 	show("Room", "%s", s.room(bytes, p))
 	show("Single copies", "%s", s.singles())
-	show("Allocation", "enable %s, rebalance %s", s.alloc.get("allocation.enable"), s.alloc.get("rebalance.enable"))
+	show("Allocation", "enable %s, rebalance %s", s.alloc.Get("allocation.enable"), s.alloc.Get("rebalance.enable"))
 	show("Filters", "%s", s.filtersShown())
 	s.warn(p)
 }
@@ -48,7 +48,7 @@ func (s *survey) warn(p *ops.Plan) {
 	for _, b := range s.stuck {
 		p.Warnings = append(p.Warnings, b.text(staying(s.top, s.leaving)))
 	}
-	if v := s.alloc.get("allocation.enable"); v != "all" {
+	if v := s.alloc.Get("allocation.enable"); v != "all" {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("cluster.routing.allocation.enable is %s: replicas do not move.", v))
 	}
 	if set := s.alloc.family(exclude); s.known {
@@ -58,7 +58,7 @@ func (s *survey) warn(p *ops.Plan) {
 	}
 	p.Warnings = append(p.Warnings, repeats(s.alloc.family(exclude))...)
 	if s.leaving[s.top.Master] {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is the elected master.", s.top.nameOf(s.top.Master)))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is the elected master.", s.top.NameOf(s.top.Master)))
 	}
 }
 
@@ -70,16 +70,17 @@ func repeats(t texts) []string {
 	for _, s := range sortedSlots(t) {
 		if s.Key != "_name" && s.Key != "_id" && respelled(t[s], t[s]) {
 			list = append(list, fmt.Sprintf("%s names a value twice. It has the same effect, but a write of Twokey that arrived late may have left it so; its owner may want %s.",
-				s.show(t), join(unique(tokens(t[s])))))
+				s.show(t), join(unique(Tokens(t[s])))))
 		}
 	}
 	return list
 }
 
-// estimate takes the recovery limit for the quickest, a quarter of it for the slowest.
-func (s *survey) estimate(bytes int64) ops.Estimate {
+// Estimate is how long a node takes to send or receive bytes: at the recovery limit for
+// the quickest, at a quarter of it for the slowest.
+func (a Allocation) Estimate(bytes int64) ops.Estimate {
 	limit := int64(0)
-	for _, m := range []map[string]string{s.alloc.Transient, s.alloc.Persistent, s.alloc.Defaults} {
+	for _, m := range []map[string]string{a.Transient, a.Persistent, a.Defaults} {
 		if v, ok := m["indices.recovery.max_bytes_per_sec"]; ok && limit == 0 {
 			limit, _ = parseBytes(v) // unreadable or -1: no estimate
 		}
@@ -90,12 +91,12 @@ func (s *survey) estimate(bytes int64) ops.Estimate {
 	low := time.Duration(float64(bytes) / float64(limit) * float64(time.Second))
 	return ops.Estimate{
 		Low: max(low, 5*time.Second).Round(time.Second), High: max(4*low, time.Minute).Round(time.Second),
-		Basis: fmt.Sprintf("at %s/s down to a quarter of it", size(limit)),
+		Basis: fmt.Sprintf("at %s/s down to a quarter of it", Bytes(limit)),
 	}
 }
 
 // roles are the roles that matter for a drain.
-func roles(n node) string {
+func roles(n Node) string {
 	list := []string{"data"}
 	if n.masterEligible() {
 		list = append(list, "master-eligible")
@@ -105,10 +106,10 @@ func roles(n node) string {
 
 // zone is the node's value of the attribute that zones are told by: the first awareness
 // attribute, or else "zone".
-func (s *survey) zone(n node) string { return n.Attributes[s.zoneKey()] }
+func (s *survey) zone(n Node) string { return n.Attributes[s.zoneKey()] }
 
 func (s *survey) zoneKey() string {
-	if list := tokens(s.alloc.get("allocation.awareness.attributes")); len(list) > 0 {
+	if list := Tokens(s.alloc.Get("allocation.awareness.attributes")); len(list) > 0 {
 		return list[0]
 	}
 	return "zone"
@@ -132,17 +133,17 @@ func (s *survey) homes() string {
 // room shows the free space below the low watermark by zone, and warns if all of it
 // together is too little.
 func (s *survey) room(bytes int64, p *ops.Plan) string {
-	w, err := lowWatermark(s.alloc)
+	w, err := LowWatermark(s.alloc)
 	if err != nil {
 		return "unknown: " + err.Error()
 	}
 	free, unknown, sum := map[string]int64{}, 0, int64(0)
 	for _, n := range s.top.Nodes {
-		if !n.data() || s.leaving[n.ID] {
+		if !n.Data() || s.leaving[n.ID] {
 			continue
 		}
 		d, have := s.disks[n.Name]
-		room, ok := w.room(d)
+		room, ok := w.Room(d)
 		if !have || !ok {
 			unknown++
 			continue
@@ -156,12 +157,12 @@ func (s *survey) room(bytes int64, p *ops.Plan) string {
 		if z == "" {
 			name = "no zone"
 		}
-		list = append(list, fmt.Sprintf("%s %s", name, size(free[z])))
+		list = append(list, fmt.Sprintf("%s %s", name, Bytes(free[z])))
 	}
 	if unknown > 0 {
 		list = append(list, fmt.Sprintf("%d nodes unknown", unknown))
 	} else if sum < bytes {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("The other nodes have %s below the low watermark, less than the %s to move.", size(sum), size(bytes)))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("The other nodes have %s below the low watermark, less than the %s to move.", Bytes(sum), Bytes(bytes)))
 	}
 	kind := "to the low watermark"
 	if w.Off {
@@ -200,13 +201,13 @@ func (s *survey) filtersShown() string {
 		}
 		var off []string
 		for _, n := range s.top.Nodes {
-			if n.data() && turnsAway(family, set, n) {
+			if n.Data() && turnsAway(family, set, n) {
 				off = append(off, n.Name)
 			}
 		}
 		text := s.alloc.show(family) + " (keeps shards off no node)"
 		if len(off) > 0 {
-			text = fmt.Sprintf("%s (keeps shards off %s)", s.alloc.show(family), and(off))
+			text = fmt.Sprintf("%s (keeps shards off %s)", s.alloc.show(family), And(off))
 		}
 		list = append(list, text)
 	}

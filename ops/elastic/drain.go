@@ -39,7 +39,7 @@ func (d drain) Step(ref ops.StepRef) (ops.Step, error) {
 // Plan reads the cluster and says what the drain would do. What cannot work is refused
 // here: see refuse.
 func (d drain) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
-	c, err := pick(d.clusters, call.Environment)
+	c, err := Pick(d.clusters, call.Environment)
 	if err != nil {
 		return ops.Plan{}, err
 	}
@@ -120,11 +120,11 @@ func keysOf(targets []target) string {
 	for _, s := range sortedSlots(own(targets)) {
 		keys = append(keys, exclude+"."+s.Key)
 	}
-	return and(keys)
+	return And(keys)
 }
 
 // resolve finds the nodes typed, by name or id, each once and sorted.
-func resolve(c Cluster, top topology, typed []string) ([]target, error) {
+func resolve(c Cluster, top Topology, typed []string) ([]target, error) {
 	var found []target
 	for _, arg := range typed {
 		like := top.named(arg)

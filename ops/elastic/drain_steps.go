@@ -21,7 +21,7 @@ type writeNotes struct {
 	Probes []probe `json:"probes,omitempty"`
 	Writes int     `json:"writes,omitempty"`
 	Asked  bool    `json:"asked,omitempty"`
-	Pause  pause   `json:"pause,omitzero"`
+	Pause  Pause   `json:"pause,omitzero"`
 }
 
 func (s excludeStep) Start(ctx context.Context, t *ops.Tick, token string) error {
@@ -128,12 +128,12 @@ func (x exclusion) pollWrite(ctx context.Context, t *ops.Tick, ok func(sight) (b
 		return ops.Progress{}, err
 	}
 	seen, err := x.look(ctx, n.Probes)
-	if other := (*errOtherCluster)(nil); errors.As(err, &other) {
+	if other := (*OtherClusterError)(nil); errors.As(err, &other) {
 		return ops.Progress{Phase: ops.Blocked, Reason: sentence(other.Error())}, nil
 	} else if err != nil {
 		return ops.Progress{}, err
 	}
-	h, err := x.health(ctx)
+	h, err := x.Health(ctx)
 	if err != nil {
 		return ops.Progress{}, err
 	}
@@ -143,7 +143,7 @@ func (x exclusion) pollWrite(ctx context.Context, t *ops.Tick, ok func(sight) (b
 	// What was begun is finished whatever the guards say: it keeps filters in effect.
 	hold, ask := false, false
 	if n.Writes == 0 {
-		hold, ask = n.Pause.check(t, guard(t.Run().Plan.Facts, seen.top, h, nil))
+		hold, ask = n.Pause.Check(t, Guard(t.Run().Plan.Facts, seen.top, h, nil))
 	}
 	if n.Asked {
 		n.Asked, n.Writes = false, 0
@@ -159,7 +159,7 @@ func (x exclusion) pollWrite(ctx context.Context, t *ops.Tick, ok func(sight) (b
 		}
 		p = ops.Progress{Phase: ops.Done, Status: ops.Status{Headline: done}}
 	case ask:
-		p = ops.Progress{Phase: ops.Blocked, Reason: n.Pause.asks()}
+		p = ops.Progress{Phase: ops.Blocked, Reason: n.Pause.Asks()}
 	case hold:
 		p.Status.Headline = "Holding still: " + n.Pause.Reason
 	case n.Writes >= maxWrites:
@@ -181,7 +181,7 @@ func (x exclusion) undoWrite(ctx context.Context, t *ops.Tick, goal func(texts) 
 		return ops.Progress{}, err
 	}
 	seen, err := x.look(ctx, n.Probes)
-	if other := (*errOtherCluster)(nil); errors.As(err, &other) {
+	if other := (*OtherClusterError)(nil); errors.As(err, &other) {
 		return ops.Progress{Phase: ops.Blocked, Reason: sentence(other.Error())}, nil
 	} else if err != nil {
 		return ops.Progress{}, err

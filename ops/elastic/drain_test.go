@@ -147,7 +147,7 @@ func TestCrashAnywhereEndsTheSame(t *testing.T) {
 						t.Fatalf("crash at %d: %+v", at, p)
 					}
 					got := s.texts(t)
-					if got[slot{transient, "zone"}] != "spot" || !sameSet(tokens(got[pers("_name")]), []string{"n8", "n9", "n2"}) {
+					if got[slot{transient, "zone"}] != "spot" || !sameSet(Tokens(got[pers("_name")]), []string{"n8", "n9", "n2"}) {
 						t.Errorf("crash at %d: %v", at, got)
 					}
 					for _, c := range b.Journal() {

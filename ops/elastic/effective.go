@@ -52,7 +52,7 @@ func (c Cluster) explain(ctx context.Context, index string, shard int, primary b
 		body["current_node"] = on
 	}
 	var e explanation
-	err := c.read(ctx, "POST", "/_cluster/allocation/explain", query("master_timeout", "5s", "filter_path", fields(
+	err := c.Read(ctx, "POST", "/_cluster/allocation/explain", Query("master_timeout", "5s", "filter_path", fields(
 		"index", "shard", "primary", "current_state", "current_node.id", "current_node.name",
 		"can_remain_on_current_node", "can_remain_decisions", "can_move_to_other_node",
 		"node_allocation_decisions.node_id", "node_allocation_decisions.node_name",
@@ -106,11 +106,11 @@ func (e explanation) effect() effect {
 // broken returns the keys of the family that the settings list but that are not in
 // effect, sorted. Where the decider did not spell the family out, a node that should
 // be turned away and is not gives the broken keys away.
-func (f effect) broken(family string, t texts, nodes []node) []string {
+func (f effect) broken(family string, t texts, nodes []Node) []string {
 	var keys []string
 	if spelled, ok := f.Spelled[family]; ok {
 		for _, s := range t.live() {
-			if !sameSet(tokens(t[s]), spelled[s.Key]) {
+			if !sameSet(Tokens(t[s]), spelled[s.Key]) {
 				keys = append(keys, s.Key)
 			}
 		}
@@ -146,7 +146,7 @@ func (c Cluster) effect(ctx context.Context, probes []probe) (effect, bool, erro
 	for _, p := range probes {
 		e, err := c.explain(ctx, p.Index, p.Shard, p.Primary, "")
 		switch {
-		case isStatus(err, 404), isStatus(err, 400): // index deleted, or no such shard any more
+		case IsStatus(err, 404), IsStatus(err, 400): // index deleted, or no such shard any more
 		case err != nil:
 			return effect{}, false, err
 		case e.decided():
@@ -161,7 +161,7 @@ const maxLooks = 3
 
 // probes finds shards to explain: of the given nodes, or, when none stands still there,
 // of the other data nodes, those that hold the fewest first. No shard at all gives none.
-func (c Cluster) probes(ctx context.Context, ids []string, top topology) ([]probe, error) {
+func (c Cluster) probes(ctx context.Context, ids []string, top Topology) ([]probe, error) {
 	for _, id := range ids {
 		copies, err := c.copiesOn(ctx, id)
 		if err != nil {
@@ -171,14 +171,14 @@ func (c Cluster) probes(ctx context.Context, ids []string, top topology) ([]prob
 			return p, nil
 		}
 	}
-	use, err := c.disks(ctx)
+	use, err := c.Disks(ctx)
 	if err != nil {
 		return nil, err
 	}
-	others := slices.DeleteFunc(slices.Clone(top.Nodes), func(n node) bool {
+	others := slices.DeleteFunc(slices.Clone(top.Nodes), func(n Node) bool {
 		return slices.Contains(ids, n.ID) || use[n.Name].Shards <= 0
 	})
-	slices.SortStableFunc(others, func(a, b node) int { return cmp.Compare(use[a.Name].Shards, use[b.Name].Shards) })
+	slices.SortStableFunc(others, func(a, b Node) int { return cmp.Compare(use[a.Name].Shards, use[b.Name].Shards) })
 	for _, n := range others[:min(len(others), maxLooks)] {
 		copies, err := c.copiesOn(ctx, n.ID)
 		if err != nil {
@@ -192,7 +192,7 @@ func (c Cluster) probes(ctx context.Context, ids []string, top topology) ([]prob
 }
 
 // probesOf takes up to maxProbes started copies, of different indices if possible.
-func probesOf(copies []copyOn) []probe {
+func probesOf(copies []CopyOn) []probe {
 	var chosen []probe
 	for _, s := range spread(copies, maxProbes) {
 		chosen = append(chosen, probe{s.Index, s.Shard, s.Primary})

@@ -38,7 +38,7 @@ func TestEffect(t *testing.T) {
 }
 
 func TestBroken(t *testing.T) {
-	nodes := []node{
+	nodes := []Node{
 		{ID: "ID1", Name: "n1", Attributes: map[string]string{"zone": "a"}},
 		{ID: "ID2", Name: "n2", Attributes: map[string]string{"zone": "b"}},
 		{ID: "ID3", Name: "n3", Attributes: map[string]string{"zone": "spot"}},

@@ -15,12 +15,12 @@ import (
 
 // translate turns an error of a call into one for people; Unwrap gives the original.
 // A cancelled context stays what it is.
-func (c Cluster) translate(err error) error {
+func (c Cluster) Translate(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	e := &ops.UserError{Err: err}
-	var answer *apiError
+	var answer *APIError
 	var network net.Error
 	switch {
 	case errors.As(err, &answer):
@@ -28,7 +28,7 @@ func (c Cluster) translate(err error) error {
 	case strings.Contains(err.Error(), "not Elasticsearch"):
 		e.What = fmt.Sprintf("What answers for %s is not Elasticsearch.", c.Environment)
 		e.Next = "Check the urls of this environment's elasticsearch in the configuration."
-	case errors.Is(err, errAnswer):
+	case errors.Is(err, ErrAnswer):
 		e.What = fmt.Sprintf("The Elasticsearch of %s gave an answer that cannot be read.", c.Environment)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		e.What = fmt.Sprintf("The Elasticsearch of %s did not answer in time%s.", c.Environment, at(err))
@@ -43,7 +43,7 @@ func (c Cluster) translate(err error) error {
 	return e
 }
 
-func (c Cluster) translateAnswer(e *ops.UserError, answer *apiError) {
+func (c Cluster) translateAnswer(e *ops.UserError, answer *APIError) {
 	switch {
 	case answer.Status == http.StatusUnauthorized:
 		e.What = fmt.Sprintf("The Elasticsearch of %s refused Twokey's login.", c.Environment)
@@ -51,7 +51,8 @@ func (c Cluster) translateAnswer(e *ops.UserError, answer *apiError) {
 	case answer.Status == http.StatusForbidden && answer.Type == "security_exception":
 		e.What = fmt.Sprintf("The Elasticsearch of %s does not allow Twokey to do this: %s.", c.Environment, strings.TrimSuffix(answer.Reason, "."))
 		e.Next = "Reading needs the cluster privilege monitor, draining needs manage."
-	case answer.Type == "master_not_discovered_exception", answer.Type == "cluster_block_exception":
+	case answer.Type == "master_not_discovered_exception",
+		answer.Type == "cluster_block_exception" && !strings.HasPrefix(answer.Reason, "index ["): // those are an index' own
 		e.What = fmt.Sprintf("The Elasticsearch of %s has no elected master at the moment.", c.Environment)
 		e.Next = "Its state is unknown until one is elected."
 	case answer.Type == "process_cluster_event_timeout_exception":
@@ -76,7 +77,7 @@ func at(err error) string {
 }
 
 // pick is the cluster of an environment, or an error that names those that have one.
-func pick(clusters map[string]Cluster, environment string) (Cluster, error) {
+func Pick(clusters map[string]Cluster, environment string) (Cluster, error) {
 	if c, ok := clusters[environment]; ok {
 		return c, nil
 	}

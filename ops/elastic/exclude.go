@@ -48,7 +48,7 @@ func own(targets []target) map[slot][]string {
 func missing(now texts, targets []target) []target {
 	var gone []target
 	for _, t := range targets {
-		if !slices.Contains(tokens(now[t.slot()]), t.token()) {
+		if !slices.Contains(Tokens(now[t.slot()]), t.token()) {
 			gone = append(gone, t)
 		}
 	}
@@ -64,11 +64,11 @@ func goalWith(now texts, targets []target, journal []ops.Change) texts {
 	mine := own(targets)
 	others := slices.ContainsFunc(goal.live(), func(s slot) bool { return mine[s] == nil })
 	for _, s := range sortedSlots(mine) {
-		have := tokens(now[s])
+		have := Tokens(now[s])
 		set := unique(append(slices.Clone(have), mine[s]...))
 		before, ok := textBefore(journal, s)
 		switch {
-		case ok && sameSet(tokens(before), set):
+		case ok && sameSet(Tokens(before), set):
 			goal[s] = before
 		case sameSet(have, set) && len(diff(now, goal)) == 0:
 			// All there already.
@@ -93,16 +93,16 @@ func goalWithout(now texts, targets []target, journal []ops.Change, spare map[sl
 		if !set {
 			continue
 		}
-		rest := slices.DeleteFunc(tokens(text), func(x string) bool {
+		rest := slices.DeleteFunc(Tokens(text), func(x string) bool {
 			return slices.Contains(mine, x) && !slices.Contains(spare[s], x)
 		})
 		before, ok := textBefore(journal, s)
 		switch {
-		case ok && sameSet(rest, tokens(before)):
+		case ok && sameSet(rest, Tokens(before)):
 			goal[s] = before
 		case len(rest) == 0:
 			delete(goal, s)
-		case len(rest) < len(tokens(text)):
+		case len(rest) < len(Tokens(text)):
 			goal[s] = join(rest)
 		}
 	}
@@ -115,7 +115,7 @@ func foundBefore(targets []target, journal []ops.Change) map[slot][]string {
 	found := map[slot][]string{}
 	for s := range own(targets) {
 		text, _ := textBefore(journal, s)
-		found[s] = tokens(text)
+		found[s] = Tokens(text)
 	}
 	return found
 }
@@ -137,7 +137,7 @@ func textBefore(journal []ops.Change, s slot) (string, bool) {
 func originals(now texts, journal []ops.Change) texts {
 	goal := now.with(nil)
 	for _, o := range append(unsettled(journal), alteredAgain(now, journal)...) {
-		if text, set := now[o.slot]; set && sameSet(tokens(text), tokens(o.text)) {
+		if text, set := now[o.slot]; set && sameSet(Tokens(text), Tokens(o.text)) {
 			goal[o.slot] = o.text
 		}
 	}

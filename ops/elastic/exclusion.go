@@ -19,7 +19,7 @@ type exclusion struct {
 
 // sight is what one look at the cluster's filters showed.
 type sight struct {
-	top    topology
+	top    Topology
 	now    texts
 	probes []probe
 	effect effect
@@ -28,10 +28,10 @@ type sight struct {
 	known bool
 }
 
-// errOtherCluster says that the addresses lead to another cluster than planned.
-type errOtherCluster struct{ is, want string }
+// OtherClusterError says that the addresses lead to another cluster than planned.
+type OtherClusterError struct{ is, want string }
 
-func (e *errOtherCluster) Error() string {
+func (e *OtherClusterError) Error() string {
 	return fmt.Sprintf("the addresses lead to another cluster now (%s, planned for %s)", e.is, e.want)
 }
 
@@ -40,11 +40,11 @@ func (e *errOtherCluster) Error() string {
 func (x exclusion) look(ctx context.Context, probes []probe) (sight, error) {
 	s := sight{probes: probes}
 	var err error
-	if s.top, err = x.topology(ctx); err != nil {
+	if s.top, err = x.Topology(ctx); err != nil {
 		return s, err
 	}
 	if s.top.UUID != x.uuid {
-		return s, &errOtherCluster{s.top.UUID, x.uuid}
+		return s, &OtherClusterError{s.top.UUID, x.uuid}
 	}
 	if s.now, err = x.filters(ctx); err != nil {
 		return s, err
@@ -60,7 +60,7 @@ func (x exclusion) look(ctx context.Context, probes []probe) (sight, error) {
 }
 
 // ids are the present ids of the targets; a rebuilt node has a new one.
-func (x exclusion) ids(top topology) []string {
+func (x exclusion) ids(top Topology) []string {
 	var ids []string
 	for _, t := range x.targets {
 		for _, n := range t.present(top) {
@@ -71,14 +71,14 @@ func (x exclusion) ids(top topology) []string {
 }
 
 // present are the nodes in the cluster that the target's token stands for.
-func (t target) present(top topology) []node {
+func (t target) present(top Topology) []Node {
 	if t.Key == "_id" {
 		if n, ok := top.byID(t.ID); ok {
-			return []node{n}
+			return []Node{n}
 		}
 		return nil
 	}
-	var found []node
+	var found []Node
 	for _, n := range top.Nodes {
 		if n.Name == t.Name {
 			found = append(found, n)
@@ -190,7 +190,7 @@ func (x exclusion) settle(ctx context.Context, t *ops.Tick, now texts, state ops
 		switch {
 		case set && text == b.text:
 			err = t.Settle(ctx, b.key, ops.Restored, &text, "")
-		case set && sameSet(tokens(text), tokens(b.text)):
+		case set && sameSet(Tokens(text), Tokens(b.text)):
 			continue // still ours to put back
 		default:
 			err = t.Settle(ctx, b.key, ops.Left, textAt(now, b.slot), "somebody else changed it meanwhile")
@@ -242,11 +242,11 @@ func names(targets []target) string {
 	for _, t := range targets {
 		list = append(list, t.Name)
 	}
-	return and(list)
+	return And(list)
 }
 
 // and joins a list for a sentence.
-func and(list []string) string {
+func And(list []string) string {
 	list = slices.Clone(list)
 	if n := len(list); n > 1 {
 		return strings.Join(list[:n-1], ", ") + " and " + list[n-1]

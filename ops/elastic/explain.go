@@ -13,7 +13,7 @@ import (
 
 // obstacle is why a shard copy may go to no node that is to stay.
 type obstacle struct {
-	Copy copyOn
+	Copy CopyOn
 	// Nodes are the names of the nodes that each decider closed, sorted; Words the text
 	// of its first no.
 	Nodes map[string][]string
@@ -23,7 +23,7 @@ type obstacle struct {
 // obstacle reads an explanation of a copy that has to leave; leaving are the ids of all
 // nodes drained. It is nil if some node would take the copy, be it later: a throttled
 // one is not stuck. It is nil too while the copy is on its way.
-func (e explanation) obstacle(s copyOn, leaving map[string]bool) *obstacle {
+func (e explanation) obstacle(s CopyOn, leaving map[string]bool) *obstacle {
 	if !e.decided() {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (o obstacle) text(stay int) string {
 }
 
 // label names the copy: "logs[3] (primary)".
-func (s copyOn) label() string {
+func (s CopyOn) label() string {
 	kind := "replica"
 	if s.Primary {
 		kind = "primary"
@@ -150,13 +150,13 @@ func (b blocked) text(stay int) string {
 // survey explains up to limit copies of those on a node, one of each index first, and
 // groups those that cannot leave. It stops early, without an error, when ctx ends: the
 // second result is how many were looked at.
-func (c Cluster) survey(ctx context.Context, id string, copies []copyOn, leaving map[string]bool, limit int) ([]blocked, int, error) {
+func (c Cluster) survey(ctx context.Context, id string, copies []CopyOn, leaving map[string]bool, limit int) ([]blocked, int, error) {
 	var found []blocked
 	looked := 0
 	for _, s := range spread(copies, limit) {
 		e, err := c.explain(ctx, s.Index, s.Shard, s.Primary, id)
 		switch {
-		case isStatus(err, 404), isStatus(err, 400): // moved or deleted since the list was read
+		case IsStatus(err, 404), IsStatus(err, 400): // moved or deleted since the list was read
 			continue
 		case err != nil && ctx.Err() != nil && looked > 0:
 			return found, looked, nil
@@ -178,10 +178,24 @@ func (c Cluster) survey(ctx context.Context, id string, copies []copyOn, leaving
 	return found, looked, nil
 }
 
+// Diagnose explains why copies on one node do not leave it, one of each index first, for
+// some seconds at most. Each reason is said in the thread the first time it is found: told
+// keeps those that were. It returns all of them. leaving are the ids of all nodes that
+// are to be without the copies, stay is how many data nodes are not.
+func (c Cluster) Diagnose(ctx context.Context, t *ops.Tick, told *[]string, on Node, copies []CopyOn, leaving map[string]bool, stay int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	defer cancel()
+	found, _, err := c.survey(ctx, on.ID, copies, leaving, surveyLimit)
+	if err != nil {
+		return nil, err
+	}
+	return tell(t, told, found, on.Name, stay), nil
+}
+
 // spread chooses up to limit of the copies that stand still, taking one of each index
 // before the second of any.
-func spread(copies []copyOn, limit int) []copyOn {
-	var chosen, rest []copyOn
+func spread(copies []CopyOn, limit int) []CopyOn {
+	var chosen, rest []CopyOn
 	seen := map[string]bool{}
 	for _, s := range copies {
 		switch {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestObstacle(t *testing.T) {
-	s := copyOn{Index: "logs", Shard: 3, Primary: true, State: "STARTED"}
+	s := CopyOn{Index: "logs", Shard: 3, Primary: true, State: "STARTED"}
 	says := func(id, name, verdict, decider, decision1 string) nodeDecision {
 		return nodeDecision{ID: id, Name: name, Decision: verdict, Deciders: []decision{{decider, decision1, "because"}}}
 	}
@@ -61,7 +61,7 @@ func TestWords(t *testing.T) {
 }
 
 func TestObstacleText(t *testing.T) {
-	o := obstacle{copyOn{Index: "logs", Shard: 3},
+	o := obstacle{CopyOn{Index: "logs", Shard: 3},
 		map[string][]string{"same_shard": {"n1"}, "disk_threshold": {"n2"}}, map[string]string{}}
 	want := "logs[3] (replica) cannot leave. n2: its disk would go over the watermark; n1: already holds a copy of this shard. " +
 		"To free it: free disk space there, add a data node, or raise cluster.routing.allocation.disk.watermark.low; and " +
@@ -72,7 +72,7 @@ func TestObstacleText(t *testing.T) {
 }
 
 func TestSpreadTakesEachIndexFirst(t *testing.T) {
-	copies := []copyOn{{Index: "a", State: "STARTED"}, {Index: "a", Shard: 1, State: "STARTED"},
+	copies := []CopyOn{{Index: "a", State: "STARTED"}, {Index: "a", Shard: 1, State: "STARTED"},
 		{Index: "b", State: "RELOCATING"}, {Index: "c", State: "STARTED"}}
 	got := spread(copies, 2)
 	if len(got) != 2 || got[0].Index != "a" || got[1].Index != "c" {

@@ -11,7 +11,7 @@ import (
 // Keys of material facts.
 const (
 	factHealth = "health"
-	factNode   = "node:"   // and its name: every node not drained
+	FactNode   = "node:"   // and its name: every node not drained
 	factZone   = "zone:"   // and its value: every zone with a data node not drained
 	factSingle = "single:" // and an index
 	factFilter = "filter:" // and a family, and a node it keeps shards off
@@ -23,14 +23,14 @@ const maxSingleFacts = 200
 // facts are what must not be worse when the run starts: health, nodes, zones, shards
 // without another copy, filters of others in the way.
 func (s *survey) facts() []ops.Fact {
-	facts := []ops.Fact{{Key: factHealth, Text: "health is " + s.health.Status, Level: level(s.health.Status)}}
+	facts := []ops.Fact{{Key: factHealth, Text: "health is " + s.health.Status, Level: Level(s.health.Status)}}
 	zones := map[string]bool{}
 	for _, n := range s.top.Nodes {
 		if s.leaving[n.ID] {
 			continue
 		}
-		facts = append(facts, ops.Fact{Key: factNode + n.Name, Text: n.Name + " is in the cluster", Gone: n.Name + " left the cluster", Level: -1})
-		if z := s.zone(n); n.data() && z != "" {
+		facts = append(facts, ops.Fact{Key: FactNode + n.Name, Text: n.Name + " is in the cluster", Gone: n.Name + " left the cluster", Level: -1})
+		if z := s.zone(n); n.Data() && z != "" {
 			zones[z] = true
 		}
 	}
@@ -55,11 +55,11 @@ func (s *survey) singleFacts() []ops.Fact {
 			continue
 		}
 		facts = append(facts, ops.Fact{Key: factSingle + index, Level: count[index],
-			Text: fmt.Sprintf("%s has %s without another copy on %s", index, plural(count[index], "shard"), names(s.targets))})
+			Text: fmt.Sprintf("%s has %s without another copy on %s", index, Plural(count[index], "shard"), names(s.targets))})
 	}
 	if rest > 0 {
 		facts = append(facts, ops.Fact{Key: factSingle, Level: rest,
-			Text: fmt.Sprintf("%s of further indices without another copy on %s", plural(rest, "shard"), names(s.targets))})
+			Text: fmt.Sprintf("%s of further indices without another copy on %s", Plural(rest, "shard"), names(s.targets))})
 	}
 	return facts
 }
@@ -71,7 +71,7 @@ func (s *survey) filterFacts() []ops.Fact {
 	for _, family := range []string{exclude, include, require} {
 		set := s.alloc.family(family)
 		for _, n := range s.top.Nodes {
-			if n.data() && !s.leaving[n.ID] && turnsAway(family, set, n) {
+			if n.Data() && !s.leaving[n.ID] && turnsAway(family, set, n) {
 				facts = append(facts, ops.Fact{Key: factFilter + family + ":" + n.Name, Level: 1,
 					Text: fmt.Sprintf("%s keeps shards off %s", s.alloc.show(family), n.Name)})
 			}
@@ -81,7 +81,7 @@ func (s *survey) filterFacts() []ops.Fact {
 }
 
 // plural counts things: "1 shard", "7 shards".
-func plural(n int64, thing string) string {
+func Plural(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}

@@ -47,9 +47,9 @@ func sortedSlots[V any](m map[slot]V) []slot {
 	})
 }
 
-// tokens are the values in a filter's text, trimmed, in order, empty ones left out.
-func tokens(text string) []string {
-	parts, ok := asList(text)
+// Tokens are the values in a filter's text, trimmed, in order, empty ones left out.
+func Tokens(text string) []string {
+	parts, ok := AsList(text)
 	if !ok {
 		parts = strings.Split(text, ",")
 	}
@@ -62,8 +62,8 @@ func tokens(text string) []string {
 	return found
 }
 
-// asList reads a text that stands for a list.
-func asList(text string) ([]string, bool) {
+// AsList reads a text that stands for a list.
+func AsList(text string) ([]string, bool) {
 	var list []string
 	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &list) == nil {
 		return list, true
@@ -104,7 +104,7 @@ func sameSet(a, b []string) bool {
 // empty.
 func respell(list []string, not ...string) string {
 	spelled := unique(list)
-	for slices.ContainsFunc(not, func(n string) bool { return slices.Equal(tokens(n), spelled) }) {
+	for slices.ContainsFunc(not, func(n string) bool { return slices.Equal(Tokens(n), spelled) }) {
 		spelled = append(spelled, spelled[len(spelled)-1])
 	}
 	return join(spelled)
@@ -113,7 +113,7 @@ func respell(list []string, not ...string) string {
 // respelled reports whether text is one that respell makes of the tokens of another, with
 // the last one repeated.
 func respelled(text, of string) bool {
-	once, have := unique(tokens(of)), tokens(text)
+	once, have := unique(Tokens(of)), Tokens(text)
 	if len(once) == 0 || len(have) <= len(once) || !slices.Equal(have[:len(once)], once) {
 		return false
 	}
@@ -138,7 +138,7 @@ func (t texts) live() []slot {
 	var act []slot
 	for _, s := range sortedSlots(t) {
 		_, hidden := t[slot{transient, s.Key}]
-		if (s.Scope == transient || !hidden) && len(tokens(t[s])) > 0 {
+		if (s.Scope == transient || !hidden) && len(Tokens(t[s])) > 0 {
 			act = append(act, s)
 		}
 	}
@@ -171,7 +171,7 @@ func rewrite(now, goal texts, inEffect bool) []change {
 	}
 	was, live := now.merged(), goal.live()
 	direct := !slices.ContainsFunc(live, func(s slot) bool {
-		return slices.Equal(tokens(was[s.Key]), tokens(goal[s]))
+		return slices.Equal(Tokens(was[s.Key]), Tokens(goal[s]))
 	})
 	last := diff(now, goal)
 	if direct {
@@ -182,7 +182,7 @@ func rewrite(now, goal texts, inEffect bool) []change {
 	}
 	between := goal.with(nil)
 	for _, s := range live {
-		between[s] = respell(tokens(goal[s]), was[s.Key], goal[s])
+		between[s] = respell(Tokens(goal[s]), was[s.Key], goal[s])
 	}
 	return []change{diff(now, between), diff(between, goal)}
 }

@@ -20,8 +20,8 @@ func TestTokens(t *testing.T) {
 		`["a,b"]`:        {"a,b"},
 		"[x":             {"[x"},
 	} {
-		if got := tokens(text); !slices.Equal(got, want) {
-			t.Errorf("tokens(%q) = %q, want %q", text, got, want)
+		if got := Tokens(text); !slices.Equal(got, want) {
+			t.Errorf("Tokens(%q) = %q, want %q", text, got, want)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func (s *server) put(c change) {
 	s.set = s.set.with(c)
 	s.effect = map[string][]string{}
 	for key, text := range s.set.merged() {
-		if list := tokens(text); len(list) > 0 && !slices.Equal(list, tokens(before[key])) {
+		if list := Tokens(text); len(list) > 0 && !slices.Equal(list, Tokens(before[key])) {
 			s.effect[key] = list
 		}
 	}
@@ -141,14 +141,14 @@ func TestRewriteKeepsEveryFilterInEffect(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := server{set: drawTexts(rt, "now"), effect: map[string][]string{}}
 		for key, text := range s.set.merged() {
-			if rapid.Bool().Draw(rt, "in effect") && len(tokens(text)) > 0 {
-				s.effect[key] = tokens(text)
+			if rapid.Bool().Draw(rt, "in effect") && len(Tokens(text)) > 0 {
+				s.effect[key] = Tokens(text)
 			}
 		}
 		goal := drawTexts(rt, "goal")
 		want := map[string][]string{}
 		for _, l := range goal.live() {
-			want[l.Key] = tokens(goal[l])
+			want[l.Key] = Tokens(goal[l])
 		}
 		inEffect := maps.EqualFunc(s.effect, want, slices.Equal)
 		puts := rewrite(s.set, goal, inEffect)

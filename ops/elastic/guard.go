@@ -15,13 +15,13 @@ const (
 	guardPatience = 10 * time.Minute // then a person decides
 )
 
-// guard says why nothing should be written now, or "". facts are the approved plan's:
+// Guard says why nothing should be written now, or "". facts are the approved plan's:
 // they name the nodes that were there. The text holds no numbers, so that it is the same
 // as long as the reason is.
-func guard(facts []ops.Fact, top topology, h health, flood []string) string {
+func Guard(facts []ops.Fact, top Topology, h Health, flood []string) string {
 	var away []string
 	for _, f := range facts {
-		if name, ok := strings.CutPrefix(f.Key, factNode); ok && len(top.named(name)) == 0 {
+		if name, ok := strings.CutPrefix(f.Key, FactNode); ok && len(top.named(name)) == 0 {
 			away = append(away, name)
 		}
 	}
@@ -29,7 +29,7 @@ func guard(facts []ops.Fact, top topology, h health, flood []string) string {
 	case h.Status == "red":
 		return "the cluster is red: a primary shard is missing"
 	case len(away) > 0:
-		return fmt.Sprintf("%s left the cluster", and(away))
+		return fmt.Sprintf("%s left the cluster", And(away))
 	case len(flood) > 0:
 		return fmt.Sprintf("a disk is over the flood-stage watermark; Elasticsearch made indices read-only, among them %s", flood[0])
 	case h.Pending > maxPending:
@@ -38,8 +38,8 @@ func guard(facts []ops.Fact, top topology, h health, flood []string) string {
 	return ""
 }
 
-// pause is a step's memory of its guard.
-type pause struct {
+// Pause is a step's memory of its guard.
+type Pause struct {
 	Reason   string    `json:"reason,omitempty"`
 	Since    time.Time `json:"since,omitzero"`
 	Good     int       `json:"good,omitempty"`
@@ -47,9 +47,9 @@ type pause struct {
 	Accepted []string  `json:"accepted,omitempty"` // reasons a person resumed in spite of
 }
 
-// check takes the guard's reason of this poll. It reports whether the step has to hold
+// Check takes the guard's reason of this poll. It reports whether the step has to hold
 // still, and whether a person has to be asked.
-func (p *pause) check(t *ops.Tick, reason string) (hold, ask bool) {
+func (p *Pause) Check(t *ops.Tick, reason string) (hold, ask bool) {
 	if p.Asked {
 		p.Accepted, p.Asked = append(p.Accepted, p.Reason), false
 	}
@@ -60,21 +60,21 @@ func (p *pause) check(t *ops.Tick, reason string) (hold, ask bool) {
 	}
 	switch {
 	case reason != "" && reason != p.Reason:
-		*p = pause{Reason: reason, Since: t.Now(), Accepted: p.Accepted}
+		*p = Pause{Reason: reason, Since: t.Now(), Accepted: p.Accepted}
 		t.Say("Holding still: %s. Nothing is written until that is over.", reason)
 	case reason != "":
 		p.Good = 0
 		p.Asked = t.Now().Sub(p.Since) > guardPatience
 	case p.Reason != "":
 		if p.Good++; p.Good >= goodPolls {
-			*p = pause{Accepted: p.Accepted}
+			*p = Pause{Accepted: p.Accepted}
 			t.Say("Going on.")
 		}
 	}
 	return p.Reason != "", p.Asked
 }
 
-// asks is the sentence for the person who decides.
-func (p pause) asks() string {
-	return fmt.Sprintf("For %s: %s. Resume to go on all the same, or cancel.", span(guardPatience), p.Reason)
+// Asks is the sentence for the person who decides.
+func (p Pause) Asks() string {
+	return fmt.Sprintf("For %s: %s. Resume to go on all the same, or cancel.", Span(guardPatience), p.Reason)
 }

@@ -13,37 +13,37 @@ type healthQuery struct{ clusters map[string]Cluster }
 func (q healthQuery) Kind() string { return "es health" }
 
 func (q healthQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, error) {
-	c, err := pick(q.clusters, call.Environment)
+	c, err := Pick(q.clusters, call.Environment)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	h, err := c.health(ctx)
+	h, err := c.Health(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	top, err := c.topology(ctx)
+	top, err := c.Topology(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	alloc, err := c.allocation(ctx)
+	alloc, err := c.Allocation(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	flood, err := c.floodBlocked(ctx)
+	flood, err := c.FloodBlocked(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
 	a := ops.Answer{
-		Title: fmt.Sprintf("%s: %s, %s, %s", c.Environment, h.Status, plural(int64(h.Nodes), "node"), plural(int64(h.Active), "shard")),
-		Lines: []string{fmt.Sprintf("Cluster %s, master %s.", top.Name, top.nameOf(top.Master))},
+		Title: fmt.Sprintf("%s: %s, %s, %s", c.Environment, h.Status, Plural(int64(h.Nodes), "node"), Plural(int64(h.Active), "shard")),
+		Lines: []string{fmt.Sprintf("Cluster %s, master %s.", top.Name, top.NameOf(top.Master))},
 	}
 	if h.Unassigned+h.Relocating+h.Initializing > 0 {
 		a.Lines = append(a.Lines, fmt.Sprintf("Shards: %d unassigned, %d relocating, %d initializing.", h.Unassigned, h.Relocating, h.Initializing))
 	}
 	if h.Pending > 0 {
-		a.Lines = append(a.Lines, fmt.Sprintf("%s pending at the master.", plural(int64(h.Pending), "task")))
+		a.Lines = append(a.Lines, fmt.Sprintf("%s pending at the master.", Plural(int64(h.Pending), "task")))
 	}
-	if v := alloc.get("allocation.enable"); v != "all" {
+	if v := alloc.Get("allocation.enable"); v != "all" {
 		a.Lines = append(a.Lines, fmt.Sprintf("cluster.routing.allocation.enable is %s.", v))
 	}
 	for _, family := range []string{exclude, include, require} {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// glob matches as Elasticsearch's filters do: * stands for any text, everything else
+// Glob matches as Elasticsearch's filters do: * stands for any text, everything else
 // for itself.
-func glob(pattern, text string) bool {
+func Glob(pattern, text string) bool {
 	parts := strings.Split(pattern, "*")
 	if len(parts) == 1 {
 		return pattern == text
@@ -29,28 +29,28 @@ func glob(pattern, text string) bool {
 }
 
 // matchesKey reports whether a filter's token under key matches the node.
-func matchesKey(key, token string, n node) bool {
+func matchesKey(key, token string, n Node) bool {
 	switch key {
 	case "_name":
-		return glob(token, n.Name)
+		return Glob(token, n.Name)
 	case "_id":
 		return token == n.ID
 	case "_ip", "_host_ip", "_publish_ip":
-		return glob(token, n.IP)
+		return Glob(token, n.IP)
 	case "_host":
-		return glob(token, n.Host) || glob(token, n.IP)
+		return Glob(token, n.Host) || Glob(token, n.IP)
 	}
 	value, ok := n.Attributes[key]
-	return ok && glob(token, value)
+	return ok && Glob(token, value)
 }
 
 // matching are the keys of the family's live settings that match the node. For require,
 // a key matches when all its tokens do.
-func matching(family string, t texts, n node) []string {
+func matching(family string, t texts, n Node) []string {
 	var keys []string
 	for _, s := range t.live() {
 		found := func(token string) bool { return matchesKey(s.Key, token, n) }
-		list := tokens(t[s])
+		list := Tokens(t[s])
 		hit := slices.ContainsFunc(list, found)
 		if family == require {
 			hit = !slices.ContainsFunc(list, func(token string) bool { return !found(token) })
@@ -64,7 +64,7 @@ func matching(family string, t texts, n node) []string {
 
 // turnsAway reports whether the family, were all of it in effect, keeps shards off the
 // node.
-func turnsAway(family string, t texts, n node) bool {
+func turnsAway(family string, t texts, n Node) bool {
 	live := t.live()
 	if len(live) == 0 {
 		return false

@@ -11,14 +11,14 @@ func TestGlob(t *testing.T) {
 		{"a*b*c", "a-b-c", true}, {"a*b*c", "abc", true}, {"a*b*c", "acb", false}, {"a*a", "a", false}, {"*ab*", "xaby", true},
 	}
 	for _, tt := range tests {
-		if got := glob(tt.pattern, tt.text); got != tt.want {
-			t.Errorf("glob(%q, %q) = %v", tt.pattern, tt.text, got)
+		if got := Glob(tt.pattern, tt.text); got != tt.want {
+			t.Errorf("Glob(%q, %q) = %v", tt.pattern, tt.text, got)
 		}
 	}
 }
 
 func TestTurnsAway(t *testing.T) {
-	n := node{ID: "ID2", Name: "n2", IP: "10.0.0.2", Host: "es2", Attributes: map[string]string{"zone": "b", "rack": "r2"}}
+	n := Node{ID: "ID2", Name: "n2", IP: "10.0.0.2", Host: "es2", Attributes: map[string]string{"zone": "b", "rack": "r2"}}
 	tests := []struct {
 		family string
 		t      texts

@@ -7,7 +7,7 @@ import (
 )
 
 // nearest returns the name that was probably meant, or "" if none is near.
-func nearest(typed string, names []string) string {
+func Nearest(typed string, names []string) string {
 	best, near := "", 0.6
 	for _, name := range names {
 		if s := levenshtein.Match(strings.ToLower(typed), strings.ToLower(name), nil); s >= near {

@@ -14,22 +14,22 @@ type nodesQuery struct{ clusters map[string]Cluster }
 func (q nodesQuery) Kind() string { return "es nodes" }
 
 func (q nodesQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, error) {
-	c, err := pick(q.clusters, call.Environment)
+	c, err := Pick(q.clusters, call.Environment)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	top, err := c.topology(ctx)
+	top, err := c.Topology(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
 	if err := c.addHosts(ctx, top); err != nil {
 		return ops.Answer{}, err
 	}
-	alloc, err := c.allocation(ctx)
+	alloc, err := c.Allocation(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	disks, err := c.disks(ctx)
+	disks, err := c.Disks(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
@@ -37,7 +37,7 @@ func (q nodesQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, erro
 	table := &ops.Table{Columns: []string{"node", "zone", "roles", "shards", "data", "free", "version", "note"}}
 	for _, n := range top.Nodes {
 		shards, data, free := "-", "-", "-"
-		if d, ok := disks[n.Name]; ok && n.data() {
+		if d, ok := disks[n.Name]; ok && n.Data() {
 			shards = fmt.Sprint(d.Shards)
 			data, free = sizeOrUnknown(d.Indices), sizeOrUnknown(d.Avail)
 		}
@@ -46,7 +46,7 @@ func (q nodesQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, erro
 		})
 	}
 	return ops.Answer{
-		Title: fmt.Sprintf("%s: %s, master %s", c.Environment, plural(int64(len(top.Nodes)), "node"), top.nameOf(top.Master)),
+		Title: fmt.Sprintf("%s: %s, master %s", c.Environment, Plural(int64(len(top.Nodes)), "node"), top.NameOf(top.Master)),
 		Table: table,
 	}, nil
 }
@@ -55,12 +55,12 @@ func sizeOrUnknown(b int64) string {
 	if b < 0 {
 		return "unknown"
 	}
-	return size(b)
+	return Bytes(b)
 }
 
-func shortRoles(n node) string {
+func shortRoles(n Node) string {
 	var list []string
-	if n.data() {
+	if n.Data() {
 		list = append(list, "data")
 	}
 	if n.masterEligible() {
@@ -73,14 +73,14 @@ func shortRoles(n node) string {
 }
 
 // noteOn says who is master and which filters are set to keep shards off the node.
-func noteOn(n node, top topology, alloc allocation) string {
+func noteOn(n Node, top Topology, alloc Allocation) string {
 	var notes []string
 	if n.ID == top.Master {
 		notes = append(notes, "master")
 	}
 	for _, family := range []string{exclude, include, require} {
 		set := alloc.family(family)
-		if !n.data() || !turnsAway(family, set, n) {
+		if !n.Data() || !turnsAway(family, set, n) {
 			continue
 		}
 		if keys := matching(family, set, n); family == exclude {

@@ -34,7 +34,7 @@ func exclusionOf(clusters map[string]Cluster, ref ops.StepRef) (exclusion, error
 	if ref.Version != stepVersion {
 		return exclusion{}, fmt.Errorf("%w: %s version %d", ops.ErrUnknownStep, ref.Name, ref.Version)
 	}
-	c, err := pick(clusters, ref.Params["environment"])
+	c, err := Pick(clusters, ref.Params["environment"])
 	if err != nil {
 		return exclusion{}, err
 	}

@@ -106,7 +106,7 @@ func (s sim) effectBroken(t *testing.T) []string {
 	now, acts := s.texts(t), s.Filter(exclude)
 	var keys []string
 	for _, l := range now.live() {
-		if !sameSet(tokens(now[l]), acts[l.Key]) {
+		if !sameSet(Tokens(now[l]), acts[l.Key]) {
 			keys = append(keys, l.Key)
 		}
 	}

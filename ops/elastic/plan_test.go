@@ -266,7 +266,7 @@ func TestVotingUndoLeavesOthers(t *testing.T) {
 		if p := drive(t, s.drain(), b, nil); p.Phase != ops.Done {
 			t.Fatalf("%+v", p)
 		}
-		if err := s.c.write(t.Context(), "POST", "/_cluster/voting_config_exclusions", query("node_names", "n4"), nil, ""); err != nil {
+		if err := s.c.Write(t.Context(), "POST", "/_cluster/voting_config_exclusions", Query("node_names", "n4"), nil, ""); err != nil {
 			t.Fatal(err)
 		}
 		step, err := s.drain().Step(b.Run().Plan.Steps[2])

@@ -55,7 +55,7 @@ func TestProgressLeavesOutOthersMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := three(t)
 		s.AddIndex("logs", 6, 1, 400*mb)
-		top, err := s.c.topology(t.Context())
+		top, err := s.c.Topology(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,16 +65,16 @@ func TestProgressLeavesOutOthersMoves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			away := leavingOf(copies, top)
+			away := LeavingOf(copies, top)
 			if n.Name != "n1" && len(away) > 0 || n.Name == "n1" && len(away) == 0 {
 				t.Errorf("%s: leaving %v", n.Name, away)
 			}
-			moves, err := s.c.progressOf(t.Context(), away)
+			moves, err := s.c.Moves(t.Context(), away)
 			if err != nil || len(moves) != len(away) {
 				t.Errorf("%s: %v, %v", n.Name, moves, err)
 			}
 		}
-		if moves, err := s.c.progressOf(t.Context(), []leaving{{"deleted", 0, "n2"}}); err != nil || len(moves) > 0 {
+		if moves, err := s.c.Moves(t.Context(), []Leaving{{"deleted", 0, "n2"}}); err != nil || len(moves) > 0 {
 			t.Errorf("of a deleted index: %v, %v", moves, err)
 		}
 	})

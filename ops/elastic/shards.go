@@ -19,11 +19,11 @@ const maxRows = 50
 func (q shardsQuery) Kind() string { return "es shards" }
 
 func (q shardsQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, error) {
-	c, err := pick(q.clusters, call.Environment)
+	c, err := Pick(q.clusters, call.Environment)
 	if err != nil {
 		return ops.Answer{}, err
 	}
-	top, err := c.topology(ctx)
+	top, err := c.Topology(ctx)
 	if err != nil {
 		return ops.Answer{}, err
 	}
@@ -52,16 +52,16 @@ func (q shardsQuery) Answer(ctx context.Context, call ops.Call) (ops.Answer, err
 			kind = "primary"
 		}
 		if known {
-			text = size(bytes)
+			text = Bytes(bytes)
 		}
 		if s.Other != nil && s.State == "RELOCATING" {
-			state += " to " + top.nameOf(*s.Other)
+			state += " to " + top.NameOf(*s.Other)
 		}
 		table.Rows = append(table.Rows, []string{s.Index, strconv.Itoa(s.Shard), kind, state, text})
 	}
 	a := ops.Answer{Title: fmt.Sprintf("%s in %s: no shard", t.Name, c.Environment)}
 	if len(copies) > 0 {
-		a.Title = fmt.Sprintf("%s in %s: %s, %s", t.Name, c.Environment, plural(int64(len(copies)), "shard"), size(sum))
+		a.Title = fmt.Sprintf("%s in %s: %s, %s", t.Name, c.Environment, Plural(int64(len(copies)), "shard"), Bytes(sum))
 		a.Table = table
 	}
 	if more := len(copies) - len(table.Rows); more > 0 {
@@ -90,7 +90,7 @@ func (c Cluster) shardSizes(ctx context.Context, id string) (map[numbered]int64,
 			} `json:"indices"`
 		} `json:"nodes"`
 	}
-	err := c.get(ctx, "/_nodes/"+url.PathEscape(id)+"/stats/indices/store", query("level", "shards", "timeout", "5s",
+	err := c.Get(ctx, "/_nodes/"+url.PathEscape(id)+"/stats/indices/store", Query("level", "shards", "timeout", "5s",
 		"filter_path", "nodes.*.indices.shards.*.*.store.size_in_bytes"), &answer)
 	sizes := map[numbered]int64{}
 	for index, all := range answer.Nodes[id].Indices.Shards {

@@ -109,7 +109,7 @@ func TestLateWriteIsPutRight(t *testing.T) {
 				if p.Phase != ops.Done || !said(b, "A write of this run reached the cluster late and altered exclude.zone=spot,spot again") {
 					t.Errorf("%+v; said %q", p, b.Said())
 				}
-				if !sameSet(tokens(want[pers("_name")]), []string{"n2"}) {
+				if !sameSet(Tokens(want[pers("_name")]), []string{"n2"}) {
 					t.Errorf("filters %v", s.texts(t))
 				}
 			}

@@ -19,18 +19,18 @@ const (
 // survey is what was read to plan a drain.
 type survey struct {
 	Cluster
-	top     topology
-	health  health
-	alloc   allocation
+	top     Topology
+	health  Health
+	alloc   Allocation
 	targets []target
 	leaving map[string]bool // ids of the targets
-	disks   map[string]disk // by node name
+	disks   map[string]Disk // by node name
 	effect  effect
 	known   bool // effect was read
 
 	held   map[string]holding // by target id
 	copies int                // shards on all targets
-	single []copyOn           // without a started copy elsewhere
+	single []CopyOn           // without a started copy elsewhere
 	looked int                // shards explained
 	stuck  []blocked
 }
@@ -39,7 +39,7 @@ type survey struct {
 func (c Cluster) newSurvey(ctx context.Context, typed []string) (*survey, error) {
 	s := &survey{Cluster: c, leaving: map[string]bool{}, held: map[string]holding{}}
 	var err error
-	if s.top, err = c.topology(ctx); err != nil {
+	if s.top, err = c.Topology(ctx); err != nil {
 		return nil, err
 	}
 	if s.targets, err = resolve(c, s.top, typed); err != nil {
@@ -51,13 +51,13 @@ func (c Cluster) newSurvey(ctx context.Context, typed []string) (*survey, error)
 	for _, t := range s.targets {
 		s.leaving[t.ID] = true
 	}
-	if s.health, err = c.health(ctx); err != nil {
+	if s.health, err = c.Health(ctx); err != nil {
 		return nil, err
 	}
-	if s.alloc, err = c.allocation(ctx); err != nil {
+	if s.alloc, err = c.Allocation(ctx); err != nil {
 		return nil, err
 	}
-	if s.disks, err = c.disks(ctx); err != nil {
+	if s.disks, err = c.Disks(ctx); err != nil {
 		return nil, err
 	}
 	x := exclusion{Cluster: c, uuid: s.top.UUID, targets: s.targets}
@@ -72,7 +72,7 @@ func (c Cluster) newSurvey(ctx context.Context, typed []string) (*survey, error)
 // refuse is the reason why the drain cannot work, if there is one.
 func (s *survey) refuse() error {
 	for _, t := range s.targets {
-		if n, _ := s.top.byID(t.ID); !n.data() {
+		if n, _ := s.top.byID(t.ID); !n.Data() {
 			return &ops.UserError{
 				What: fmt.Sprintf("%s is not a data node, so it holds no shard.", t.Name),
 				Next: "Name data nodes; es nodes lists the roles.",
@@ -91,7 +91,7 @@ func (s *survey) refuse() error {
 			Next: "Bring that back first; es health shows the state.",
 		}
 	}
-	if v := s.alloc.get("allocation.enable"); v == "none" || v == "new_primaries" {
+	if v := s.alloc.Get("allocation.enable"); v == "none" || v == "new_primaries" {
 		return &ops.UserError{
 			What: fmt.Sprintf("No shard moves in %s: cluster.routing.allocation.enable is %s.", s.Environment, v),
 			Next: "Set it back to all first, if nobody needs it so.",
@@ -109,7 +109,7 @@ func (s *survey) refuse() error {
 	if file := s.alloc.inFile(exclude); len(file) > 0 {
 		slices.Sort(file)
 		return &ops.UserError{
-			What: fmt.Sprintf("%s stands in elasticsearch.yml. Writing another exclude filter would switch it off.", and(file)),
+			What: fmt.Sprintf("%s stands in elasticsearch.yml. Writing another exclude filter would switch it off.", And(file)),
 			Next: "Move it to the persistent cluster settings first.",
 		}
 	}
@@ -120,7 +120,7 @@ func (s *survey) refuse() error {
 func (s *survey) refuseExcluded() error {
 	now := s.alloc.family(exclude)
 	for _, t := range s.targets {
-		if slices.Contains(tokens(now[t.slot()]), t.token()) {
+		if slices.Contains(Tokens(now[t.slot()]), t.token()) {
 			return &ops.UserError{
 				What: fmt.Sprintf("%s is excluded already: %s.", t.Name, t.slot().show(now)),
 				Next: fmt.Sprintf("es shards %s shows what is left on it; es undrain %s lifts it.", t.Name, t.Name),
@@ -141,8 +141,20 @@ func (s *survey) refuseExcluded() error {
 	return nil
 }
 
+// KeepsOff is which of the settings' filters, were all of them in effect, keep shards off
+// the node, for people; empty: none.
+func (a Allocation) KeepsOff(n Node) string {
+	var list []string
+	for _, family := range []string{exclude, include, require} {
+		if turnsAway(family, a.family(family), n) {
+			list = append(list, a.show(family))
+		}
+	}
+	return And(list)
+}
+
 // show writes a family's settings for people.
-func (a allocation) show(family string) string {
+func (a Allocation) show(family string) string {
 	t := a.family(family)
 	var list []string
 	for _, s := range sortedSlots(t) {
@@ -152,7 +164,7 @@ func (a allocation) show(family string) string {
 		}
 		list = append(list, text)
 	}
-	return and(list)
+	return And(list)
 }
 
 // addShards reads what the targets hold, and explains as many of the shards as time

@@ -28,22 +28,22 @@ func (u undrain) Step(ref ops.StepRef) (ops.Step, error) {
 
 // Plan finds where the nodes are excluded by name or id. It refuses nodes that are not.
 func (u undrain) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
-	c, err := pick(u.clusters, call.Environment)
+	c, err := Pick(u.clusters, call.Environment)
 	if err != nil {
 		return ops.Plan{}, err
 	}
-	top, err := c.topology(ctx)
+	top, err := c.Topology(ctx)
 	if err != nil {
 		return ops.Plan{}, err
 	}
 	if err := c.addHosts(ctx, top); err != nil {
 		return ops.Plan{}, err
 	}
-	alloc, err := c.allocation(ctx)
+	alloc, err := c.Allocation(ctx)
 	if err != nil {
 		return ops.Plan{}, err
 	}
-	h, err := c.health(ctx)
+	h, err := c.Health(ctx)
 	if err != nil {
 		return ops.Plan{}, err
 	}
@@ -56,7 +56,7 @@ func (u undrain) Plan(ctx context.Context, call ops.Call) (ops.Plan, error) {
 
 // excludedNodes finds where the nodes typed are excluded by name or id. A name that no
 // node has now is taken as it is: the node may be gone, its exclusion left over.
-func excludedNodes(c Cluster, top topology, alloc allocation, typed []string) ([]target, error) {
+func excludedNodes(c Cluster, top Topology, alloc Allocation, typed []string) ([]target, error) {
 	now := alloc.family(exclude)
 	var found []target
 	for _, arg := range typed {
@@ -85,14 +85,14 @@ func excludedAs(now texts, t target) []target {
 	var found []target
 	for _, s := range sortedSlots(now) {
 		as := target{t.Name, t.ID, s.Scope, s.Key}
-		if (s.Key == "_name" || s.Key == "_id") && slices.Contains(tokens(now[s]), as.token()) {
+		if (s.Key == "_name" || s.Key == "_id") && slices.Contains(Tokens(now[s]), as.token()) {
 			found = append(found, as)
 		}
 	}
 	return found
 }
 
-func notExcluded(c Cluster, alloc allocation, top topology, t target) error {
+func notExcluded(c Cluster, alloc Allocation, top Topology, t target) error {
 	n, _ := top.byID(t.ID)
 	for _, family := range []string{exclude, include, require} {
 		if turnsAway(family, alloc.family(family), n) {
@@ -105,7 +105,7 @@ func notExcluded(c Cluster, alloc allocation, top topology, t target) error {
 	return &ops.UserError{What: fmt.Sprintf("%s is not excluded from allocation in %s.", t.Name, c.Environment)}
 }
 
-func planUndrain(c Cluster, call ops.Call, top topology, alloc allocation, h health, targets []target) ops.Plan {
+func planUndrain(c Cluster, call ops.Call, top Topology, alloc Allocation, h Health, targets []target) ops.Plan {
 	var who []string
 	for _, t := range targets {
 		who = append(who, t.Name)
@@ -113,17 +113,17 @@ func planUndrain(c Cluster, call ops.Call, top topology, alloc allocation, h hea
 	who = unique(who)
 	p := ops.Plan{
 		Call: call, Class: ops.R1,
-		Title:   fmt.Sprintf("Undrain %s in %s", and(who), c.Environment),
-		Effect:  fmt.Sprintf("lets shards move to %s again", and(who)),
+		Title:   fmt.Sprintf("Undrain %s in %s", And(who), c.Environment),
+		Effect:  fmt.Sprintf("lets shards move to %s again", And(who)),
 		Targets: who,
 		Params:  map[string]string{"cluster": top.UUID},
 		Steps: []ops.StepRef{{Name: "admit", Version: stepVersion,
-			Title: fmt.Sprintf("take %s out of the exclusion", and(who)), Params: params(c.Environment, top.UUID, targets)}},
-		Undo:  []string{fmt.Sprintf("%s excluded again as before.", and(who))},
-		Keeps: []string{fmt.Sprintf("%s taken out of %s; everybody else's filters stay.", and(who), keysOf(targets))},
-		Facts: []ops.Fact{{Key: factHealth, Text: "health is " + h.Status, Level: level(h.Status)}},
+			Title: fmt.Sprintf("take %s out of the exclusion", And(who)), Params: params(c.Environment, top.UUID, targets)}},
+		Undo:  []string{fmt.Sprintf("%s excluded again as before.", And(who))},
+		Keeps: []string{fmt.Sprintf("%s taken out of %s; everybody else's filters stay.", And(who), keysOf(targets))},
+		Facts: []ops.Fact{{Key: factHealth, Text: "health is " + h.Status, Level: Level(h.Status)}},
 		Shown: []ops.Line{
-			{Label: "Cluster", Text: fmt.Sprintf("%s, %s, master %s", top.Name, h.Status, top.nameOf(top.Master))},
+			{Label: "Cluster", Text: fmt.Sprintf("%s, %s, master %s", top.Name, h.Status, top.NameOf(top.Master))},
 			{Label: "Filters", Text: alloc.show(exclude)},
 		},
 		Locks: []string{lockName(top.UUID)},

@@ -46,10 +46,10 @@ func (c Cluster) coordination(ctx context.Context) (coordination, string, error)
 			Coordination *coordination `json:"cluster_coordination"`
 		} `json:"metadata"`
 	}
-	err := c.get(ctx, "/_cluster/state/metadata", query("master_timeout", "5s",
+	err := c.Get(ctx, "/_cluster/state/metadata", Query("master_timeout", "5s",
 		"filter_path", "cluster_uuid,metadata.cluster_coordination"), &answer)
 	if err == nil && (answer.Metadata.Coordination == nil || len(answer.Metadata.Coordination.Committed) == 0) {
-		err = c.translate(&apiError{Status: http.StatusServiceUnavailable, Type: "master_not_discovered_exception"})
+		err = c.Translate(&APIError{Status: http.StatusServiceUnavailable, Type: "master_not_discovered_exception"})
 	}
 	if err != nil {
 		return coordination{}, "", err
@@ -81,8 +81,8 @@ func (s votingStep) Start(ctx context.Context, t *ops.Tick, token string) error 
 	if len(ids) == 0 {
 		return nil
 	}
-	return s.write(ctx, http.MethodPost, "/_cluster/voting_config_exclusions",
-		query("node_ids", strings.Join(ids, ","), "timeout", "5s", "master_timeout", "5s"), nil, token)
+	return s.Write(ctx, http.MethodPost, "/_cluster/voting_config_exclusions",
+		Query("node_ids", strings.Join(ids, ","), "timeout", "5s", "master_timeout", "5s"), nil, token)
 }
 
 func (s votingStep) Poll(ctx context.Context, t *ops.Tick) (ops.Progress, error) {
@@ -91,7 +91,7 @@ func (s votingStep) Poll(ctx context.Context, t *ops.Tick) (ops.Progress, error)
 		return ops.Progress{}, err
 	}
 	if uuid != s.uuid {
-		return ops.Progress{Phase: ops.Blocked, Reason: sentence((&errOtherCluster{uuid, s.uuid}).Error())}, nil
+		return ops.Progress{Phase: ops.Blocked, Reason: sentence((&OtherClusterError{uuid, s.uuid}).Error())}, nil
 	}
 	for _, tg := range s.targets {
 		if !now.excluded(tg.ID) {
@@ -112,7 +112,7 @@ func (s votingStep) Poll(ctx context.Context, t *ops.Tick) (ops.Progress, error)
 			return ops.Progress{}, err
 		}
 	}
-	t.Say("%s without a vote in master elections: %s left.", areOrIs(s.targets), plural(int64(len(now.Committed)), "voting node"))
+	t.Say("%s without a vote in master elections: %s left.", areOrIs(s.targets), Plural(int64(len(now.Committed)), "voting node"))
 	return ops.Progress{Phase: ops.Done}, nil
 }
 
@@ -133,7 +133,7 @@ func (s votingStep) Undo(ctx context.Context, t *ops.Tick) (ops.Progress, error)
 		return ops.Progress{}, err
 	}
 	if uuid != s.uuid {
-		return ops.Progress{Phase: ops.Blocked, Reason: sentence((&errOtherCluster{uuid, s.uuid}).Error())}, nil
+		return ops.Progress{Phase: ops.Blocked, Reason: sentence((&OtherClusterError{uuid, s.uuid}).Error())}, nil
 	}
 	mine, others := 0, []string(nil)
 	for _, e := range now.Excluded {
@@ -148,13 +148,13 @@ func (s votingStep) Undo(ctx context.Context, t *ops.Tick) (ops.Progress, error)
 	case mine > 0 && len(others) > 0:
 		slices.Sort(others)
 		state = ops.Left
-		reason = fmt.Sprintf("Elasticsearch clears voting exclusions only all at once, and somebody else excluded %s", and(others))
+		reason = fmt.Sprintf("Elasticsearch clears voting exclusions only all at once, and somebody else excluded %s", And(others))
 	case mine > 0:
 		if err := t.Fence(ctx); err != nil {
 			return ops.Progress{}, err
 		}
-		err := s.write(ctx, http.MethodDelete, "/_cluster/voting_config_exclusions",
-			query("wait_for_removal", "false", "master_timeout", "5s"), nil, t.Run().ID)
+		err := s.Write(ctx, http.MethodDelete, "/_cluster/voting_config_exclusions",
+			Query("wait_for_removal", "false", "master_timeout", "5s"), nil, t.Run().ID)
 		return ops.Progress{Phase: ops.Waiting, Wait: time.Second}, err
 	}
 	for _, tg := range s.targets {
@@ -204,7 +204,7 @@ func (s *survey) addVoting(ctx context.Context, p *ops.Plan) error {
 			Next: "Add master-eligible nodes first.",
 		}
 	}
-	text := fmt.Sprintf("%s can be master afterwards", plural(int64(voters), "node"))
+	text := fmt.Sprintf("%s can be master afterwards", Plural(int64(voters), "node"))
 	p.Shown = append(p.Shown, ops.Line{Label: "Quorum", Text: text})
 	if voters < 3 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("Only %s: losing one of them may stop the cluster.", text))

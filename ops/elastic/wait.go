@@ -32,7 +32,7 @@ type waitStep struct {
 
 type waitNotes struct {
 	Probes  []probe           `json:"probes,omitempty"`
-	Track   track             `json:"track,omitempty"`
+	Track   Track             `json:"track,omitempty"`
 	Total   int               `json:"total,omitempty"`
 	Empty   int               `json:"empty,omitempty"` // polls in a row that found all nodes empty
 	MovedAt time.Time         `json:"moved_at,omitzero"`
@@ -41,7 +41,7 @@ type waitNotes struct {
 	Told    []string          `json:"told,omitempty"`
 	Seen    map[string]string `json:"seen,omitempty"` // ephemeral id of each drained node id
 	Away    []string          `json:"away,omitempty"`
-	Pause   pause             `json:"pause,omitzero"`
+	Pause   Pause             `json:"pause,omitzero"`
 
 	Repairs int  `json:"repairs,omitempty"` // filters broken by others and written again
 	Merged  int  `json:"merged,omitempty"`  // our tokens lost and merged in again
@@ -79,7 +79,7 @@ func (s waitStep) Start(ctx context.Context, t *ops.Tick, token string) error {
 			off = append(off, exclude+"."+k)
 		}
 		t.Say("Somebody else's write switched off %s, although the settings did not change there. All filters were written again: %s.",
-			and(off), showAll(after))
+			And(off), showAll(after))
 	}
 	for _, late := range tr.late {
 		t.Say("A write of this run reached the cluster late and altered %s again; it has its owner's text again: %s.",
@@ -107,17 +107,17 @@ func (s waitStep) Poll(ctx context.Context, t *ops.Tick) (ops.Progress, error) {
 
 func (s waitStep) poll(ctx context.Context, t *ops.Tick, n *waitNotes) (ops.Progress, error) {
 	seen, err := s.look(ctx, n.Probes)
-	if other := (*errOtherCluster)(nil); errors.As(err, &other) {
+	if other := (*OtherClusterError)(nil); errors.As(err, &other) {
 		return ops.Progress{Phase: ops.Blocked, Reason: sentence(other.Error())}, nil
 	} else if err != nil {
 		return ops.Progress{}, err
 	}
 	n.Probes = seen.probes
-	h, err := s.health(ctx)
+	h, err := s.Health(ctx)
 	if err != nil {
 		return ops.Progress{}, err
 	}
-	flood, err := s.floodBlocked(ctx)
+	flood, err := s.FloodBlocked(ctx)
 	if err != nil {
 		return ops.Progress{}, err
 	}
@@ -125,10 +125,10 @@ func (s waitStep) poll(ctx context.Context, t *ops.Tick, n *waitNotes) (ops.Prog
 	if err != nil {
 		return ops.Progress{}, err
 	}
-	hold, ask := n.Pause.check(t, guard(t.Run().Plan.Facts, seen.top, h, flood))
+	hold, ask := n.Pause.Check(t, Guard(t.Run().Plan.Facts, seen.top, h, flood))
 	switch {
 	case ask:
-		return ops.Progress{Phase: ops.Blocked, Reason: n.Pause.asks(), Status: p.Status}, nil
+		return ops.Progress{Phase: ops.Blocked, Reason: n.Pause.Asks(), Status: p.Status}, nil
 	case hold:
 		p.Status.Lines = append([]string{"Holding still: " + n.Pause.Reason}, p.Status.Lines...)
 		p.Wait, n.Empty = 0, 0
@@ -160,7 +160,7 @@ func (s waitStep) judge(n *waitNotes, seen sight, journal []ops.Change) (fix boo
 	case n.Allowed:
 		return true, ""
 	case len(tr.missing) > 0:
-		emptied := slices.ContainsFunc(tr.missing, func(t target) bool { return len(tokens(seen.now[t.slot()])) == 0 })
+		emptied := slices.ContainsFunc(tr.missing, func(t target) bool { return len(Tokens(seen.now[t.slot()])) == 0 })
 		if !emptied && n.Merged == 0 {
 			return true, ""
 		}
@@ -176,10 +176,10 @@ func (s waitStep) judge(n *waitNotes, seen sight, journal []ops.Change) (fix boo
 }
 
 // measure reads what the targets hold and makes a status of it. The phase is Waiting.
-func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top topology) (ops.Progress, error) {
-	now, left, bytes := t.Now(), sample{At: t.Now()}, int64(0)
+func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top Topology) (ops.Progress, error) {
+	now, left, bytes := t.Now(), Sample{At: t.Now()}, int64(0)
 	var away, ids []string
-	var going []leaving
+	var going []Leaving
 	empty := true
 	for _, tg := range s.targets {
 		present := tg.present(top)
@@ -207,32 +207,32 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 				if err != nil {
 					return ops.Progress{}, err
 				}
-				going = append(going, leavingOf(copies, top)...)
+				going = append(going, LeavingOf(copies, top)...)
 			}
 		}
 	}
 	if len(away) > 0 {
 		n.Empty, n.MovedAt = 0, now
 		if !slices.Equal(away, n.Away) {
-			t.Say("%s does not answer or left the cluster: whether it holds shards is unknown, so the drain is not done.", and(unique(away)))
+			t.Say("%s does not answer or left the cluster: whether it holds shards is unknown, so the drain is not done.", And(unique(away)))
 		}
 		n.Away = away
 		return ops.Progress{Phase: ops.Waiting, Status: ops.Status{
-			Headline: fmt.Sprintf("Waiting for %s to come back: what it holds is unknown", and(unique(away)))}}, nil
+			Headline: fmt.Sprintf("Waiting for %s to come back: what it holds is unknown", And(unique(away)))}}, nil
 	}
 	n.Away = nil
 	n.Empty++
 	if !empty {
 		n.Empty = 0
 	}
-	moves, err := s.progressOf(ctx, going)
+	moves, err := s.Moves(ctx, going)
 	if err != nil {
 		return ops.Progress{}, err
 	}
 	left.Bytes = bytesLeft(bytes, moves)
-	n.Track = n.Track.add(left)
+	n.Track = n.Track.Add(left)
 	n.Total = max(n.Total, left.Shards)
-	if n.MovedAt.IsZero() || n.Track.moved() || empty {
+	if n.MovedAt.IsZero() || n.Track.Moved() || empty {
 		n.MovedAt, n.LookAt, n.Stuck = now, now.Add(s.stall), nil
 	}
 	if now.Sub(n.MovedAt) >= s.stall && !now.Before(n.LookAt) {
@@ -251,7 +251,7 @@ func (s waitStep) measure(ctx context.Context, t *ops.Tick, n *waitNotes, top to
 }
 
 // restarted reports whether the node's process is another one than at the last poll.
-func (n *waitNotes) restarted(nd node) bool {
+func (n *waitNotes) restarted(nd Node) bool {
 	was, known := n.Seen[nd.ID]
 	if n.Seen == nil {
 		n.Seen = map[string]string{}
@@ -261,7 +261,7 @@ func (n *waitNotes) restarted(nd node) bool {
 }
 
 // diagnose explains why nothing moves, and says each reason once.
-func (s waitStep) diagnose(ctx context.Context, t *ops.Tick, n *waitNotes, ids []string, top topology) error {
+func (s waitStep) diagnose(ctx context.Context, t *ops.Tick, n *waitNotes, ids []string, top Topology) error {
 	leaving := map[string]bool{}
 	for _, id := range ids {
 		leaving[id] = true
@@ -275,28 +275,29 @@ func (s waitStep) diagnose(ctx context.Context, t *ops.Tick, n *waitNotes, ids [
 		if err != nil {
 			return err
 		}
-		found, _, err := s.survey(ctx, id, copies, leaving, surveyLimit)
+		on, _ := top.byID(id)
+		texts, err := s.Diagnose(ctx, t, &n.Told, on, copies, leaving, stay)
 		if err != nil {
 			return err
 		}
-		n.Stuck = append(n.Stuck, tell(t, &n.Told, found, top.nameOf(id), stay)...)
+		n.Stuck = append(n.Stuck, texts...)
 	}
 	n.LookAt = t.Now().Add(s.stall)
 	return nil
 }
 
 // staying counts the data nodes that are not being drained.
-func staying(top topology, leaving map[string]bool) int {
+func staying(top Topology, leaving map[string]bool) int {
 	count := 0
 	for _, n := range top.Nodes {
-		if n.data() && !leaving[n.ID] {
+		if n.Data() && !leaving[n.ID] {
 			count++
 		}
 	}
 	return count
 }
 
-func (s waitStep) status(n *waitNotes, left sample, moves []moving, now time.Time) ops.Status {
+func (s waitStep) status(n *waitNotes, left Sample, moves []Moving, now time.Time) ops.Status {
 	st := ops.Status{
 		Headline: fmt.Sprintf("%d of %d shards left on %s", left.Shards, n.Total, names(s.targets)),
 		Done:     int64(n.Total - left.Shards), Total: int64(n.Total), Unit: "shards",
@@ -305,21 +306,21 @@ func (s waitStep) status(n *waitNotes, left sample, moves []moving, now time.Tim
 		st.Headline = fmt.Sprintf("No shard seen on %s; reading once more to be sure", names(s.targets))
 		return st
 	}
-	rate, low, high := n.Track.eta()
-	line := size(left.Bytes) + " left"
+	rate, low, high := n.Track.ETA()
+	line := Bytes(left.Bytes) + " left"
 	if rate > 0 {
-		line += ", " + size(int64(rate)) + "/s"
+		line += ", " + Bytes(int64(rate)) + "/s"
 	}
 	st.Lines = append(st.Lines, line)
 	if len(moves) > 0 {
 		var list []string
 		for _, m := range moves[:min(len(moves), 4)] {
-			list = append(list, m.label())
+			list = append(list, m.Label())
 		}
-		st.Lines = append(st.Lines, "Moving: "+and(list))
+		st.Lines = append(st.Lines, "Moving: "+And(list))
 	}
 	if quiet := now.Sub(n.MovedAt); quiet >= s.stall {
-		line := fmt.Sprintf("No movement for %s", span(quiet))
+		line := fmt.Sprintf("No movement for %s", Span(quiet))
 		if len(n.Stuck) == 0 {
 			line += "; the shards looked at may move, Elasticsearch is holding them back or busy"
 		}

@@ -73,7 +73,8 @@ func (c *claim) PutAndClear(ctx context.Context, r *ops.Run, events []ops.Event,
 		raw, err := json.Marshal(struct {
 			Kind ops.EventKind `json:"kind"`
 			Text string        `json:"text"`
-		}{e.Kind, e.Text})
+			File *ops.File     `json:"file,omitempty"`
+		}{e.Kind, e.Text, e.File})
 		if err != nil {
 			return fmt.Errorf("event of run %s: %w", c.id, err)
 		}
@@ -81,6 +82,7 @@ func (c *claim) PutAndClear(ctx context.Context, r *ops.Run, events []ops.Event,
 	}
 	out, err := run(ctx, c.s.c, scriptPut, "write run "+c.id, []string{
 		keyRun(c.id), keyEvents(c.id), keyWake, keyLive, keyEnded, keyChanged, keyLocks, keyHeld(c.id),
+		keyParts(c.id), keyDials(c.id),
 	}, args...)
 	if err != nil {
 		return err
@@ -93,6 +95,47 @@ func (c *claim) PutAndClear(ctx context.Context, r *ops.Run, events []ops.Event,
 		r.EndedAt = clock(at)
 	}
 	return nil
+}
+
+func (c *claim) PutParts(ctx context.Context, parts map[string][]byte) error {
+	args := []any{c.fence, c.nonce, c.n.Add(1)}
+	for key, value := range parts {
+		args = append(args, key, value)
+	}
+	_, err := run(ctx, c.s.c, scriptPutParts, "write parts of run "+c.id,
+		[]string{keyRun(c.id), keyParts(c.id)}, args...)
+	return err
+}
+
+func (c *claim) Parts(ctx context.Context) (map[string][]byte, error) {
+	out, err := run(ctx, c.s.c, scriptParts, "read parts of run "+c.id,
+		[]string{keyRun(c.id), keyParts(c.id)}, c.fence)
+	if err != nil {
+		return nil, err
+	}
+	parts := make(map[string][]byte, len(out)/2)
+	for i := 0; i+1 < len(out); i += 2 {
+		parts[out[i]] = part(out[i+1])
+	}
+	return parts, nil
+}
+
+func (c *claim) Dials(ctx context.Context) (map[string]ops.Dial, error) {
+	out, err := run(ctx, c.s.c, scriptDials, "read dials of run "+c.id,
+		[]string{keyRun(c.id), keyDials(c.id)}, c.fence)
+	if err != nil {
+		return nil, err
+	}
+	dials := make(map[string]ops.Dial, len(out)/2)
+	for i := 0; i+1 < len(out); i += 2 {
+		ms, raw, _ := strings.Cut(out[i+1], " ")
+		var d dial
+		if err := json.Unmarshal([]byte(raw), &d); err != nil {
+			return nil, fmt.Errorf("dial %s of run %s: %w", out[i], c.id, err)
+		}
+		dials[out[i]] = ops.Dial{Value: d.Value, By: d.By, At: clock(ms)}
+	}
+	return dials, nil
 }
 
 func (c *claim) Lock(ctx context.Context, resources []string, title, by string) error {

@@ -19,12 +19,17 @@ const (
 	// prefixRun, with the id: hash of one run. Fields: run (the record, JSON), rev,
 	// epoch, holder (nonce of the claim, or empty), until (ms), ttl (of the latest claim, ms), task, tasks (count),
 	// flag, flag_by, created (ms), ended (ms; absent while live), title and by (for
-	// others that want its locks), born, last, answer (nonces, see the scripts).
+	// others that want its locks), turned (1: a dial was, since they were last read), born, last, answer (nonces, see the scripts).
 	prefixRun = prefix + "run:"
 	// prefixEvents, with the id: list of "ms JSON"; the position is Seq-1.
 	prefixEvents = prefix + "events:"
 	// prefixHeld, with the id: set of the resources the run has locked.
 	prefixHeld = prefix + "held:"
+	// prefixParts, with the id: hash of a part's key to "nonce.number value": the claim
+	// and the write it is from.
+	prefixParts = prefix + "parts:"
+	// prefixDials, with the id: hash of a dial's name to "ms JSON".
+	prefixDials = prefix + "dials:"
 	// prefixNonce, with a nonce: the answer of a write that no claim covers, for a minute.
 	prefixNonce = prefix + "nonce:"
 )
@@ -35,4 +40,6 @@ const queue = "twokey-ops"
 func keyRun(id string) string      { return prefixRun + id }
 func keyEvents(id string) string   { return prefixEvents + id }
 func keyHeld(id string) string     { return prefixHeld + id }
+func keyParts(id string) string    { return prefixParts + id }
+func keyDials(id string) string    { return prefixDials + id }
 func keyNonce(nonce string) string { return prefixNonce + nonce }

@@ -26,6 +26,14 @@ var (
 	fenceLua string
 	//go:embed lua/put.lua
 	putLua string
+	//go:embed lua/putparts.lua
+	putPartsLua string
+	//go:embed lua/parts.lua
+	partsLua string
+	//go:embed lua/turn.lua
+	turnLua string
+	//go:embed lua/dials.lua
+	dialsLua string
 	//go:embed lua/lock.lua
 	lockLua string
 	//go:embed lua/release.lua
@@ -39,17 +47,21 @@ var (
 	//go:embed lua/settle.lua
 	settleLua string
 
-	scriptCreate  = redis.NewScript(prelude + createLua)
-	scriptClaim   = redis.NewScript(prelude + claimLua)
-	scriptRenew   = redis.NewScript(prelude + renewLua)
-	scriptFence   = redis.NewScript(prelude + fenceLua)
-	scriptPut     = redis.NewScript(prelude + putLua)
-	scriptLock    = redis.NewScript(prelude + lockLua)
-	scriptRelease = redis.NewScript(prelude + releaseLua)
-	scriptFlag    = redis.NewScript(prelude + flagLua)
-	scriptOverdue = redis.NewScript(prelude + overdueLua)
-	scriptChanged = redis.NewScript(prelude + changedLua)
-	scriptSettle  = redis.NewScript(prelude + settleLua)
+	scriptCreate   = redis.NewScript(prelude + createLua)
+	scriptClaim    = redis.NewScript(prelude + claimLua)
+	scriptRenew    = redis.NewScript(prelude + renewLua)
+	scriptFence    = redis.NewScript(prelude + fenceLua)
+	scriptPut      = redis.NewScript(prelude + putLua)
+	scriptPutParts = redis.NewScript(prelude + putPartsLua)
+	scriptParts    = redis.NewScript(prelude + partsLua)
+	scriptTurn     = redis.NewScript(prelude + turnLua)
+	scriptDials    = redis.NewScript(prelude + dialsLua)
+	scriptLock     = redis.NewScript(prelude + lockLua)
+	scriptRelease  = redis.NewScript(prelude + releaseLua)
+	scriptFlag     = redis.NewScript(prelude + flagLua)
+	scriptOverdue  = redis.NewScript(prelude + overdueLua)
+	scriptChanged  = redis.NewScript(prelude + changedLua)
+	scriptSettle   = redis.NewScript(prelude + settleLua)
 )
 
 // errHeld is the script's word that a lock is another's; its answer says whose.

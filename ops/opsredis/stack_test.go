@@ -2,6 +2,7 @@ package opsredis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -33,11 +34,11 @@ type nameKey struct{}
 // on returns the name of the process that a step's call comes from.
 func on(ctx context.Context) string { name, _ := ctx.Value(nameKey{}).(string); return name }
 
-func start(t *testing.T, name string, server opstest.Redis, w *opstest.World, o ops.Options) *process {
+func start(t *testing.T, name string, server opstest.Redis, operation ops.Operation, o ops.Options) *process {
 	c, line := server.Client(t)
 	p := &process{name: name, store: opsredis.New(c), line: line}
 	d := opsredis.NewDispatcher(c, opstest.Quiet(), 0)
-	o.Store, o.Dispatcher, o.Operations, o.Log = p.store, d, []ops.Operation{w}, opstest.Quiet()
+	o.Store, o.Dispatcher, o.Operations, o.Log = p.store, d, []ops.Operation{operation}, opstest.Quiet()
 	p.engine = ops.New(o)
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), nameKey{}, name))
 	p.cancel = cancel
@@ -354,6 +355,31 @@ func TestFlagsAreQuick(t *testing.T) {
 				t.Errorf("%s came about after %v", s.want, d)
 			}
 			time.Sleep(30 * time.Second)
+		}
+	})
+}
+
+// TestDialsAreQuick: nor does a dial that a person turns.
+func TestDialsAreQuick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, "A", opstest.NewRedis(t), throttled{}, ops.Options{})
+		p.submit(t, "R", ops.Call{Kind: "throttled"})
+		time.Sleep(time.Minute)
+		for _, s := range []struct {
+			value string
+			want  func(ops.Run) bool
+		}{
+			{"5000", func(r ops.Run) bool { return r.Status.Headline == "throttle 5000" }},
+			{"enough", ended},
+		} {
+			must(t, p.engine.Turn(t.Context(), "R", "throttle", s.value, "U1"))
+			if d := p.wait(t, "R", time.Minute, s.want); d > 3*time.Second {
+				t.Errorf("throttle %s came about after %v", s.value, d)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		if err := p.engine.Turn(t.Context(), "R", "throttle", "1", "U1"); !errors.Is(err, ops.ErrEnded) {
+			t.Errorf("turn after the end: %v", err)
 		}
 	})
 }

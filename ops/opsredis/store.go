@@ -157,10 +157,49 @@ func (s *Store) Events(ctx context.Context, id string, after int64) ([]ops.Event
 	return events, nil
 }
 
+// Parts returns the parts of a run; see ops.Store.
+func (s *Store) Parts(ctx context.Context, id string) (map[string][]byte, error) {
+	rows, err := s.c.HGetAll(ctx, keyParts(id)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read parts of run %s: %w", id, err)
+	}
+	parts := make(map[string][]byte, len(rows))
+	for key, row := range rows {
+		parts[key] = part(row)
+	}
+	return parts, nil
+}
+
+// part is the value of a part as stored.
+func part(row string) []byte {
+	_, value, _ := strings.Cut(row, " ")
+	return []byte(value)
+}
+
 // Flag leaves a wish in the record; see ops.Store.
 func (s *Store) Flag(ctx context.Context, id string, f ops.Flag, by string) (ops.Wake, error) {
 	out, err := run(ctx, s.c, scriptFlag, fmt.Sprintf("%s run %s", f, id),
 		[]string{keyRun(id), keyWake, keyNonce(newNonce())}, id, string(f), by)
+	if err != nil {
+		return ops.Wake{}, err
+	}
+	return ops.Wake{ID: id, Task: out[0]}, nil
+}
+
+// dial is a dial as stored, but for its time.
+type dial struct {
+	Value string `json:"value"`
+	By    string `json:"by"`
+}
+
+// Turn sets a dial; see ops.Store.
+func (s *Store) Turn(ctx context.Context, id, name, value, by string) (ops.Wake, error) {
+	raw, err := json.Marshal(dial{value, by})
+	if err != nil {
+		return ops.Wake{}, fmt.Errorf("dial %s of run %s: %w", name, id, err)
+	}
+	out, err := run(ctx, s.c, scriptTurn, fmt.Sprintf("turn %s of run %s", name, id),
+		[]string{keyRun(id), keyWake, keyDials(id), keyNonce(newNonce())}, id, name, raw)
 	if err != nil {
 		return ops.Wake{}, err
 	}

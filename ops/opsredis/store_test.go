@@ -130,6 +130,12 @@ func TestEndedExpire(t *testing.T) {
 		if err := claim.Lock(t.Context(), []string{"world"}, "", ""); err != nil {
 			t.Fatal(err)
 		}
+		if err := claim.PutParts(t.Context(), map[string][]byte{"a": nil}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Turn(t.Context(), id, "throttle", "1", "U1"); err != nil {
+			t.Fatal(err)
+		}
 		r.State = ops.Succeeded
 		if err := claim.Put(t.Context(), &r, []ops.Event{{Kind: ops.Ending}}); err != nil {
 			t.Fatal(err)
@@ -152,9 +158,11 @@ func TestEndedExpire(t *testing.T) {
 	if len(changed) != 1 || changed[0].ID != "B" || err != nil {
 		t.Errorf("changed after 31 days: %v, %v", changed, err)
 	}
+	m.FastForward(2 * time.Minute) // the nonces of the turns
 	for _, key := range m.Keys() {
 		switch key {
-		case "{twokey:ops}:changed", "{twokey:ops}:ended", "{twokey:ops}:run:B", "{twokey:ops}:events:B":
+		case "{twokey:ops}:changed", "{twokey:ops}:ended", "{twokey:ops}:run:B", "{twokey:ops}:events:B",
+			"{twokey:ops}:parts:B", "{twokey:ops}:dials:B":
 		default:
 			t.Errorf("left behind: %s", key)
 		}

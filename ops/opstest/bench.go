@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +27,8 @@ type Bench struct {
 	mu      sync.Mutex
 	record  []byte // the run as stored
 	events  []ops.Event
+	parts   map[string][]byte
+	dials   map[string]ops.Dial
 	writes  int
 	fences  int
 	fenced  bool
@@ -37,7 +41,7 @@ type Bench struct {
 // NewBench makes a bench for a run of plan: id "01TESTRUN", in state running, at step
 // 0, attempt 1, not begun.
 func NewBench(plan ops.Plan) *Bench {
-	b := &Bench{}
+	b := &Bench{parts: make(map[string][]byte), dials: make(map[string]ops.Dial)}
 	b.store(ops.Run{
 		ID: "01TESTRUN", Plan: plan, Digest: plan.Digest(),
 		Requester: "UASKS", Approvers: []string{"UAGREES"},
@@ -127,7 +131,28 @@ func (b *Bench) Said() []string {
 	return said
 }
 
-// Writes counts the record writes so far, those refused or lost left out. Use it to
+// Events returns the events so far, with their files.
+func (b *Bench) Events() []ops.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.events)
+}
+
+// Parts returns the parts as stored.
+func (b *Bench) Parts() map[string][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.parts)
+}
+
+// SetDial is a person turning a dial of the run.
+func (b *Bench) SetDial(name, value, by string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dials[name] = ops.Dial{Value: value, By: by, At: time.Now()}
+}
+
+// Writes counts the writes of the record and of parts so far, those refused or lost left out. Use it to
 // find out how many crash points a call has.
 func (b *Bench) Writes() int {
 	b.mu.Lock()
@@ -150,12 +175,12 @@ func (b *Bench) TakeOver() {
 	b.fenced = true
 }
 
-// CrashBefore lets the process die at the n-th record write from now, before it is
-// stored; CrashAfter right after it was. From then on all writes return ErrCrashed,
+// CrashBefore lets the process die at the n-th write from now, of the record or of
+// parts, before it is stored; CrashAfter right after it was. From then on all writes return ErrCrashed,
 // until Restart.
 func (b *Bench) CrashBefore(n int) { b.crash(n, true) }
 
-// CrashAfter lets the process die right after the n-th record write from now.
+// CrashAfter lets the process die right after the n-th write from now.
 func (b *Bench) CrashAfter(n int) { b.crash(n, false) }
 
 func (b *Bench) crash(n int, lost bool) {
@@ -179,8 +204,8 @@ func (b *Bench) Restart() {
 	b.fenced, b.crashed, b.crashAt = false, false, 0
 }
 
-// OnWrite calls f before each record write with its number, from 1, and the run about
-// to be stored: to prove that an intent is written before the world changes.
+// OnWrite calls f before each write of the record with its number among all writes, from
+// 1, and the run about to be stored: to prove that an intent is written before the world changes.
 func (b *Bench) OnWrite(f func(n int, run ops.Run)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -230,6 +255,21 @@ func (c claim) Fence(ctx context.Context) (ops.Flag, string, error) {
 }
 
 func (c claim) Put(ctx context.Context, r *ops.Run, events []ops.Event) error {
+	return c.write(ctx, func(n int) {
+		if c.b.before != nil {
+			c.b.before(n, *r)
+		}
+		r.Rev++
+		c.b.store(*r)
+		for _, e := range events {
+			e.Seq, e.At = int64(len(c.b.events)+1), time.Now()
+			c.b.events = append(c.b.events, e)
+		}
+	})
+}
+
+// write does one write, number n, unless the process dies at it.
+func (c claim) write(ctx context.Context, f func(n int)) error {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
 	if err := errors.Join(ctx.Err(), c.usable()); err != nil {
@@ -241,21 +281,39 @@ func (c claim) Put(ctx context.Context, r *ops.Run, events []ops.Event) error {
 		c.b.crashed = true
 		return ErrCrashed
 	}
-	if c.b.before != nil {
-		c.b.before(n, *r)
-	}
-	r.Rev++
-	c.b.store(*r)
+	f(n)
 	c.b.writes = n
-	for _, e := range events {
-		e.Seq, e.At = int64(len(c.b.events)+1), time.Now()
-		c.b.events = append(c.b.events, e)
-	}
 	if dies {
 		c.b.crashed = true
 		return ErrCrashed
 	}
 	return nil
+}
+
+func (c claim) PutParts(ctx context.Context, parts map[string][]byte) error {
+	return c.write(ctx, func(int) {
+		for key, value := range parts {
+			c.b.parts[key] = slices.Clone(value)
+		}
+	})
+}
+
+func (c claim) Parts(ctx context.Context) (map[string][]byte, error) {
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	if err := errors.Join(ctx.Err(), c.usable()); err != nil {
+		return nil, err
+	}
+	return maps.Clone(c.b.parts), nil
+}
+
+func (c claim) Dials(ctx context.Context) (map[string]ops.Dial, error) {
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	if err := errors.Join(ctx.Err(), c.usable()); err != nil {
+		return nil, err
+	}
+	return maps.Clone(c.b.dials), nil
 }
 
 func (c claim) PutAndClear(ctx context.Context, r *ops.Run, events []ops.Event, _ ops.Flag) error {

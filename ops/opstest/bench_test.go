@@ -34,7 +34,9 @@ func (s light) Undo(ctx context.Context, t *ops.Tick) (ops.Progress, error) {
 	return ops.Progress{Phase: ops.Done}, t.Settle(ctx, "light", ops.Restored, nil, "")
 }
 
-func onePlan() ops.Plan { return ops.Plan{Steps: []ops.StepRef{{Name: "light", Version: 1}}} }
+func onePlan() ops.Plan {
+	return ops.Plan{Class: ops.R1, Steps: []ops.StepRef{{Name: "light", Version: 1}}}
+}
 
 func TestBenchCarriesAStep(t *testing.T) {
 	on, b := false, opstest.NewBench(onePlan())

@@ -34,6 +34,11 @@ func RunStore(t *testing.T, newStore func(t *testing.T) ops.Store) {
 		{"overdue", testOverdue},
 		{"changed", testChanged},
 		{"ended", testEnded},
+		{"parts", testParts},
+		{"many parts", testManyParts},
+		{"a lost claim writes no part", testFencedParts},
+		{"dials", testDials},
+		{"files", testFiles},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, newStore(t)) })

@@ -21,6 +21,7 @@ import (
 //	lend KEY=VALUE     changes a setting, until a return
 //	return KEY         puts a lent setting back
 //	job NAME DURATION  starts a job by its token and waits for its end
+//	items NAME N       changes many settings, one a poll, kept as planned
 //	fail REASON        fails for good
 //	need KEY           is blocked until the setting exists
 //	new NAME           a step only newer binaries know: see Known
@@ -134,6 +135,8 @@ func (w *World) Step(ref ops.StepRef) (ops.Step, error) {
 		return returnStep{s}, nil
 	case "job":
 		return jobStep{s}, nil
+	case "items":
+		return itemsStep{s}, nil
 	case "fail":
 		return verdictStep{s, func() ops.Progress { return ops.Progress{Phase: ops.Failed, Reason: s.arg} }}, nil
 	case "need":

@@ -8,7 +8,8 @@
 //	TWOKEY_TEST_REDIS    redis://127.0.0.1:PORT/0
 //	TWOKEY_TEST_ES       the URLs of n1, n2 and n3 (zones a, b, spot), by comma
 //	TWOKEY_TEST_ES_DIR   for servers.OpenElasticsearch: stop and start single nodes
-//	TWOKEY_TEST_AWS      the emulator's URL
+//	TWOKEY_TEST_AWS      the URL of MiniStack, an emulator of AWS
+//	TWOKEY_TEST_MOTO     the URL of moto, another one
 //	TWOKEY_TEST_CHROMIUM the browser's program
 package main
 
@@ -33,7 +34,7 @@ func main() {
 	var want choice
 	flag.BoolVar(&want.redis, "redis", false, "start Redis")
 	flag.BoolVar(&want.elasticsearch, "elasticsearch", false, "start Elasticsearch")
-	flag.BoolVar(&want.aws, "aws", false, "start the emulator of AWS")
+	flag.BoolVar(&want.aws, "aws", false, "start the emulators of AWS")
 	flag.BoolVar(&want.chromium, "chromium", false, "install Chromium")
 	flag.Parse()
 	if want == (choice{}) {
@@ -79,12 +80,12 @@ func run(want choice, command []string) (int, error) {
 		env = append(env, "TWOKEY_TEST_ES="+strings.Join(es.URLs(), ","), "TWOKEY_TEST_ES_DIR="+es.Dir)
 	}
 	if want.aws {
-		m, err := servers.StartMiniStack(filepath.Join(dir, "aws"))
+		a, err := servers.StartAWS(filepath.Join(dir, "aws"))
 		if err != nil {
 			return 1, err
 		}
-		defer m.Stop()
-		env = append(env, "TWOKEY_TEST_AWS="+m.URL)
+		defer a.Stop()
+		env = append(env, "TWOKEY_TEST_AWS="+a.MiniStack, "TWOKEY_TEST_MOTO="+a.Moto)
 	}
 	if want.chromium {
 		if err := servers.Need([2]string{"chromium", "chromium"}); err != nil {

@@ -83,6 +83,7 @@ function message(m, follows, ctx) {
       m.only && el("p", { class: "note" }, "Only visible to you"),
       !follows && el("p", { class: "by" }, el("b", {}, name), m.app && el("span", { class: "tag" }, "app"), person?.label && !m.app && el("span", { class: "tag" }, person.label), stamp),
       el("div", { class: "content" }, content(m, ctx)),
+      files(m),
       reactions(m, ctx),
       threadLink(m, ctx)));
   if (!m.only && !m.deleted) li.append(tools(m, ctx));
@@ -99,6 +100,15 @@ function content(m, ctx) {
   if (m.edited && !m.deleted) parts.push(el("span", { class: "edited" }, " (edited)"));
   return parts;
 }
+
+function files(m) {
+  if (!m.files?.length) return null;
+  return el("div", { class: "files" }, m.files.map((f) =>
+    el("a", { class: "file", href: "file/" + encodeURIComponent(f.id), target: "_blank", rel: "noopener", dataset: { focus: "file:" + f.id, file: f.id } },
+      el("b", {}, f.name), el("span", {}, bytes(f.size)))));
+}
+
+const bytes = (n) => (n < 1000 ? `${n} B` : `${(n / 1000).toFixed(1)} kB`);
 
 function reactions(m, ctx) {
   if (!m.reactions?.length) return null;

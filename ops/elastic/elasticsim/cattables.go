@@ -68,8 +68,7 @@ func catAllocation(r *request) answer {
 }
 
 func catShards(r *request) answer {
-	c := r.cluster
-	indices, f := c.find(r.path["names"])
+	indices, f := r.indices(r.path["names"])
 	if f != nil {
 		return f.answer()
 	}
@@ -84,6 +83,7 @@ func catShards(r *request) answer {
 	for _, ix := range indices {
 		for _, group := range ix.groups {
 			for _, s := range group {
+				ix.refreshDue(r.now)
 				t.rows = append(t.rows, shardRow(s, r.now))
 			}
 		}
@@ -100,7 +100,7 @@ func shardRow(s *shard, now time.Time) []any {
 		}
 	}
 	if s.active() {
-		row[4], row[5], row[6] = int(s.size()/1000), size(s.size()), size(s.size())
+		row[4], row[5], row[6] = int(s.index.docCount(s.number)), size(s.size()), size(s.size())
 	}
 	if s.state == unassigned || s.state == initializing && s.reason != "" {
 		row[10], row[11], row[12] = s.reason, stamp(s.since), took(now.Sub(s.since))
@@ -119,7 +119,7 @@ func shardRow(s *shard, now time.Time) []any {
 
 func catIndices(r *request) answer {
 	c := r.cluster
-	indices, f := c.find(r.path["names"])
+	indices, f := r.indices(r.path["names"])
 	if f != nil {
 		return f.answer()
 	}
@@ -135,17 +135,25 @@ func catIndices(r *request) answer {
 		if want := r.query.Get("health"); want != "" && want != n.status() {
 			continue
 		}
-		var primaries, all int64
+		ix.refreshDue(r.now)
+		var primaries, all, docs int64
 		for number, group := range ix.groups {
-			primaries += ix.bytes[number]
 			for _, s := range group {
-				if s.active() {
-					all += s.size()
+				if !s.active() || !s.node.alive {
+					continue
+				}
+				if all += s.size(); s.primary {
+					primaries += s.size()
+					docs += ix.docCount(number)
 				}
 			}
 		}
-		t.rows = append(t.rows, []any{n.status(), "open", ix.name, ix.uuid, len(ix.groups), ix.replicas, int(primaries / 1000), 0,
-			int(ix.created.UnixMilli()), stamp(ix.created), size(all), size(primaries), size(primaries)})
+		row := []any{n.status(), "open", ix.name, ix.uuid, len(ix.groups), ix.replicas, int(docs), 0,
+			int(ix.created.UnixMilli()), stamp(ix.created), size(all), size(primaries), size(primaries)}
+		if n.active() == 0 {
+			row[6], row[7], row[10], row[11], row[12] = nil, nil, nil, nil, nil
+		}
+		t.rows = append(t.rows, row)
 	}
 	return t.answer(r)
 }

@@ -1,11 +1,13 @@
 package elasticsim
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/esutil"
 )
 
 // The real client, over real connections: it checks the product on its own.
@@ -38,5 +40,36 @@ func TestRealClient(t *testing.T) {
 	c.Kill("n3")
 	if _, err := client.Info().Do(t.Context()); err == nil {
 		t.Error("a cluster without live nodes answered")
+	}
+}
+
+// The client's own bulk indexer, with a version for each document.
+func TestRealBulkIndexer(t *testing.T) {
+	c := three()
+	server := httptest.NewServer(c)
+	defer server.Close()
+	client, err := elasticsearch.NewClient(elasticsearch.Config{Addresses: []string{server.URL}, DisableRetry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := esutil.NewBulkIndexer(esutil.BulkIndexerConfig{Client: client, Index: "a", NumWorkers: 2, FlushBytes: 2000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := int64(5)
+	for i := range 200 {
+		item := esutil.BulkIndexerItem{Action: "index", DocumentID: fmt.Sprintf("d%d", i%150), Version: &version, VersionType: "external", Body: strings.NewReader(`{"n":1}`)}
+		if err := b.Add(t.Context(), item); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.Stats(); s.NumIndexed+s.NumCreated != 150 && s.NumFlushed != 150 || s.NumFailed != 50 {
+		t.Errorf("%+v", s)
+	}
+	if got := c.Docs("a"); len(got) != 150 || got[0].Version != 5 {
+		t.Errorf("%d documents", len(got))
 	}
 }

@@ -32,6 +32,9 @@ type Options struct {
 	// BytesPerSecond is what one node can send or receive in recoveries, default
 	// 40 MiB. indices.recovery.max_bytes_per_sec, when set and lower, wins.
 	BytesPerSecond int64
+	// DocsPerSecond is what the reindex tasks of one node write together, default
+	// 50,000.
+	DocsPerSecond int
 	// Election is how long the cluster is without a master after its master died,
 	// default 1 s; negative: no time.
 	Election time.Duration
@@ -53,6 +56,10 @@ type Cluster struct {
 	indices map[string]*index
 	sorted  []*index // by name
 
+	templates, legacy map[string]*template
+	pipelines         map[string]*pipeline
+	contexts          map[string]*context // scrolls and points in time
+
 	persistent, transient, inForce settings
 
 	term       int
@@ -68,6 +75,10 @@ type Cluster struct {
 	replan     bool             // who must move is to be worked out again
 	balanced   bool             // nothing to rebalance until the next change
 	unstuck    time.Time        // when stuck shards were last tried again
+
+	tasks   []*task          // running, oldest first
+	results map[string]*task // of tasks that were not waited for, by id
+	taskIDs int64
 
 	pending      int // tasks the master has not got round to
 	pendingSince time.Time
@@ -97,6 +108,11 @@ type node struct {
 	perIndex map[*index]int
 	bytes    int64 // of shards
 	in, out  int   // running recoveries to and from this node
+
+	reported   *Load // nil: none was set
+	reject     int   // writes still to be refused
+	rejections int64 // writes refused
+	written    int64 // documents written to its primaries
 }
 
 // New returns a cluster whose nodes have all just started, the first
@@ -108,13 +124,16 @@ func New(o Options) *Cluster {
 	if o.BytesPerSecond == 0 {
 		o.BytesPerSecond = 40 << 20
 	}
+	if o.DocsPerSecond == 0 {
+		o.DocsPerSecond = 50_000
+	}
 	if o.Election == 0 {
 		o.Election = time.Second
 	}
 	c := &Cluster{
 		opt: o, rng: rand.New(rand.NewPCG(o.Seed, 819)), version: 1, term: 1,
 		byID: map[string]*node{}, byName: map[string]*node{}, indices: map[string]*index{},
-		inForce: settings{}, traffic: map[string]Traffic{},
+		inForce: settings{}, traffic: map[string]Traffic{}, templates: map[string]*template{}, pipelines: map[string]*pipeline{}, legacy: map[string]*template{}, contexts: map[string]*context{}, results: map[string]*task{}, taskIDs: 100,
 	}
 	c.uuid = c.newID()
 	for i, n := range o.Nodes {

@@ -12,6 +12,16 @@
 //     adds the UNASSIGNED row to every answer, whatever node was asked for;
 //   - without an elected master most requests wait and end in 503.
 //
+// And where it hurts whoever moves documents:
+//
+//   - searches see a write after the next refresh only, reads by id at once;
+//   - _seq_no counts every operation of a shard, deletions too; a deleted document's
+//     version is remembered for index.gc_deletes;
+//   - a reindex reads the state at its start while others write, takes time, is
+//     throttled, ends at the first batch with a failure, and dies with its node;
+//   - types refuse documents in the server's own words; so do version conflicts,
+//     blocks and shards without a node.
+//
 // Nothing runs in the background. The state is brought up to time.Now at every
 // request, so a Cluster works alike in real time and in a testing/synctest bubble,
 // and an idle one costs nothing. RoundTripper gives in-memory connections for
@@ -23,6 +33,22 @@
 //	 |   '-------------> RELOCATING                                       |
 //	 '----- recovered ------'---------------------------------------------'
 //
-// Not simulated: documents, searches, mappings beyond an empty object, snapshots,
-// ILM, security. Requests of those kinds answer 400 and are listed by Unknown.
+// Documents belong to a shard, not to its copies: all copies show the same, refreshed
+// at the same moment, and what one has is lost with the last of them (LoseData,
+// LoseShard). An index that AddIndex made has a size, and figures made up from it, until
+// its first document.
+//
+// Simulated of documents: index, create, update by doc, delete, _bulk, _mget, _count,
+// _search with the queries match_all, match_none, ids, term, terms, range, exists, bool
+// and constant_score, sorting, search_after, slices, scrolls, points in time and
+// preferences, _reindex within the cluster, and the tasks of it; mappings, aliases, index
+// and legacy templates.
+//
+// Not simulated: scores (all are 1), analysis (a text's words are cut at blanks),
+// aggregations, scripts, ingest pipelines but for set, update and delete by query, data streams
+// beyond the refusal to make an index for one, component templates, dynamic templates,
+// limits on fields, snapshots, ILM, security. Requests of those kinds are refused with 400
+// and listed by Unknown; a template's dynamic_templates are kept and not applied. Places in a
+// text ("[1:14]") are told for documents only. The .tasks index is not shown, and _tasks
+// lists no tasks but those of reindexes.
 package elasticsim

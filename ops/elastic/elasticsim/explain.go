@@ -74,13 +74,11 @@ func (c *Cluster) locate(in explainBody) (*shard, *answer) {
 	}
 	ix := c.indices[*in.Index]
 	if ix == nil {
-		a := (&failure{http.StatusNotFound, "index_not_found_exception", "no such index [" + *in.Index + "]",
-			object{{"index_uuid", "_na_"}, {"index", *in.Index}}}).answer()
+		a := (&failure{status: http.StatusNotFound, kind: "index_not_found_exception", reason: "no such index [" + *in.Index + "]", more: object{{"index_uuid", "_na_"}, {"index", *in.Index}}}).answer()
 		return nil, &a
 	}
 	if *in.Shard < 0 || *in.Shard >= len(ix.groups) {
-		a := (&failure{http.StatusNotFound, "shard_not_found_exception", "no such shard",
-			object{{"index_uuid", ix.uuid}, {"shard", fmt.Sprint(*in.Shard)}, {"index", ix.name}}}).answer()
+		a := (&failure{status: http.StatusNotFound, kind: "shard_not_found_exception", reason: "no such shard", more: object{{"index_uuid", ix.uuid}, {"shard", fmt.Sprint(*in.Shard)}, {"index", ix.name}}}).answer()
 		return nil, &a
 	}
 	var at *node

@@ -3,6 +3,7 @@ package elasticsim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -45,6 +46,8 @@ func (c *Cluster) Kill(name string) {
 		return
 	}
 	n.alive, n.moves = false, nil
+	c.tasks = slices.DeleteFunc(c.tasks, func(t *task) bool { return t.node == n })
+	maps.DeleteFunc(c.results, func(_ string, t *task) bool { return t.node == n && !t.over() })
 	for _, r := range slices.Clone(c.recoveries) {
 		if r.target == n || r.source == n || r.shard.node == n {
 			c.abort(r, now)
@@ -75,6 +78,7 @@ func (c *Cluster) promote(s *shard) {
 			c.counts.add(s, -1)
 			c.counts.add(o, -1)
 			s.primary, o.primary = false, true
+			s.index.stores[s.number].term++
 			c.counts.add(s, 1)
 			c.counts.add(o, 1)
 			return
@@ -148,6 +152,24 @@ func (c *Cluster) LoseShard(name string, number int) {
 	c.schedule(now, false)
 }
 
+// LoseData destroys the disk of a dead node: what only it held is lost for good. It
+// panics when the node lives.
+func (c *Cluster) LoseData(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle(time.Now())
+	n := c.mustNode(name)
+	if n.alive {
+		panic(fmt.Sprintf("elasticsim: %s is alive", name))
+	}
+	for _, s := range c.unassigned {
+		if s.last == n {
+			s.last = nil
+		}
+	}
+	c.bump()
+}
+
 // SetPending makes the master have n tasks it has not got round to.
 func (c *Cluster) SetPending(n int) {
 	c.mu.Lock()
@@ -190,8 +212,8 @@ func (c *Cluster) PutIndexSettings(name, body string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.changeIndex(ix, ch, now); err != nil {
-		return err
+	if f := c.changeIndex(ix, ch, now); f != nil {
+		return refusal("%s", f.reason)
 	}
 	c.schedule(now, false)
 	return nil
@@ -205,12 +227,15 @@ func (c *Cluster) mustNode(name string) *node {
 	return n
 }
 
+// loggedBody is how much of a request's body Writes keeps.
+const loggedBody = 16 << 10
+
 // Write is a state-changing request that was seen.
 type Write struct {
 	At       time.Time
 	Method   string
 	Path     string // with the query
-	Body     string
+	Body     string // its first 16 KiB
 	OpaqueID string // the X-Opaque-Id header
 	// Status is the answer's; a lost reply had one too. 0: the request was refused
 	// before the cluster saw it.

@@ -201,12 +201,13 @@ func TestWritesAndUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	call(t, c, "POST", "/_cluster/allocation/explain", `{}`) // reads
-	call(t, c, "GET", "/logs/_search", "")
+	call(t, c, "GET", "/logs/_validate/query", "")
+	call(t, c, "POST", "/_search", `{"query":{"match":{"x":"y"}}}`)
 	w := c.Writes()
 	if len(w) != 1 || w[0].OpaqueID != "run-1" || w[0].Status != 200 {
 		t.Errorf("%+v", w)
 	}
-	if got := fmt.Sprint(c.Unknown()); got != "[GET /logs/_search]" {
+	if got := fmt.Sprint(c.Unknown()); got != "[GET /logs/_validate/query POST /_search: query [match]]" {
 		t.Error(got)
 	}
 }

@@ -81,6 +81,8 @@ func keepPaths(v any, paths [][]string) (any, bool) {
 	switch v := v.(type) {
 	case lazy:
 		return keepPaths(v(), paths)
+	case verbatim:
+		return keepPaths(v.parsed(), paths)
 	case object:
 		var out object
 		for _, m := range v {
@@ -112,6 +114,8 @@ func dropPaths(v any, paths [][]string) any {
 	switch v := v.(type) {
 	case lazy:
 		return dropPaths(v(), paths)
+	case verbatim:
+		return dropPaths(v.parsed(), paths)
 	case object:
 		out := object{}
 		for _, m := range v {

@@ -49,8 +49,14 @@ type route struct {
 	// needsMaster: waits for an elected master, up to master_timeout.
 	needsMaster bool
 	writes      bool
-	parts       []string
+	// document: writes documents, which waits for a master up to timeout.
+	document bool
+	parts    []string
 }
+
+// jsonTypes are the content types that bodies may have.
+var jsonTypes = map[string]bool{jsonType: true, "application/x-ndjson": true,
+	"application/vnd.elasticsearch+json": true, "application/vnd.elasticsearch+x-ndjson": true}
 
 const commonParams = "pretty human error_trace filter_path format master_timeout timeout local"
 
@@ -87,12 +93,12 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request, via *node) {
 	if f.Delay > 0 && !sleep(r, f.Delay) {
 		panic(http.ErrAbortHandler)
 	}
-	rt, path, other := c.match(r.Method, r.URL.Path)
+	rt, path, other := c.match(r.Method, r.URL.EscapedPath())
 	log := func(status int) {
 		if rt == nil && r.Method != http.MethodGet && r.Method != http.MethodHead || rt != nil && rt.writes {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.writes = append(c.writes, Write{time.Now(), r.Method, r.URL.RequestURI(), string(body), r.Header.Get("X-Opaque-Id"), status})
+			c.writes = append(c.writes, Write{time.Now(), r.Method, r.URL.RequestURI(), string(body[:min(len(body), loggedBody)]), r.Header.Get("X-Opaque-Id"), status})
 		}
 	}
 	if f.Refuse {
@@ -116,6 +122,11 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request, via *node) {
 	req := &request{Request: r, cluster: c, path: path, query: r.URL.Query(), body: body, now: time.Now(), local: via}
 	c.requests++
 	a := c.dispatch(req, rt, other)
+	if !via.alive { // it died while the request waited
+		c.mu.Unlock()
+		log(0)
+		panic(http.ErrAbortHandler)
+	}
 	contentType, out := a.render(req)
 	if rt != nil {
 		t := c.traffic[rt.method+" "+rt.pattern]
@@ -149,14 +160,16 @@ func (c *Cluster) dispatch(r *request, rt *route, other []string) answer {
 				{"status", http.StatusMethodNotAllowed}}}
 		}
 		if name := strings.Trim(r.URL.Path, "/"); strings.HasPrefix(name, "_") && !strings.Contains(name, "/") {
-			return (&failure{http.StatusBadRequest, "invalid_index_name_exception", "Invalid index name [" + name + "], must not start with '_'.",
-				object{{"index_uuid", "_na_"}, {"index", name}}}).answer()
+			if r.Method == http.MethodPut {
+				return badIndexName(name, checkName(name)).answer()
+			}
+			return (&failure{status: http.StatusBadRequest, kind: "invalid_index_name_exception", reason: "Invalid index name [" + name + "], must not start with '_'.", more: object{{"index_uuid", "_na_"}, {"index", name}}}).answer()
 		}
 		return answer{status: http.StatusBadRequest, value: object{
 			{"error", "no handler found for uri [" + r.URL.RequestURI() + "] and method [" + r.Method + "]"}}}
 	}
 	if len(r.body) > 0 {
-		if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); ct != jsonType && !strings.HasPrefix(ct, "application/vnd.elasticsearch+json") {
+		if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !jsonTypes[ct] {
 			return answer{status: http.StatusNotAcceptable, value: object{
 				{"error", "Content-Type header [" + r.Header.Get("Content-Type") + "] is not supported"}, {"status", http.StatusNotAcceptable}}}
 		}
@@ -166,6 +179,9 @@ func (c *Cluster) dispatch(r *request, rt *route, other []string) answer {
 	}
 	if rt.needsMaster && !c.await(r, r.timeout("master_timeout", 30*time.Second), func() bool { return c.master != nil }) {
 		return masterNotDiscovered()
+	}
+	if rt.document && !c.await(r, r.timeout("timeout", time.Minute), func() bool { return c.master != nil }) {
+		return (&failure{status: http.StatusServiceUnavailable, kind: "cluster_block_exception", reason: "blocked by: [SERVICE_UNAVAILABLE/2/no master];"}).answer()
 	}
 	a := rt.serve(r)
 	c.schedule(time.Now(), false)
@@ -219,6 +235,11 @@ func (c *Cluster) firstLive() *node {
 // match finds the route; other lists the methods the path would take.
 func (c *Cluster) match(method, path string) (rt *route, parts map[string]string, other []string) {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
+	for i, s := range segments { // an id may hold an escaped slash
+		if plain, err := url.PathUnescape(s); err == nil {
+			segments[i] = plain
+		}
+	}
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -305,12 +326,24 @@ func parseTime(s string) (time.Duration, error) {
 // decode reads the body; a mistake is answered as the server does.
 func (r *request) decode(into any) *failure {
 	if len(r.body) == 0 {
-		return &failure{400, "parse_exception", "request body is required", nil}
+		return &failure{status: 400, kind: "parse_exception", reason: "request body is required"}
 	}
 	if err := json.Unmarshal(r.body, into); err != nil {
-		return &failure{400, "x_content_parse_exception", err.Error(), nil}
+		return &failure{status: 400, kind: "x_content_parse_exception", reason: err.Error()}
 	}
 	return nil
+}
+
+// object reads the body, a JSON object.
+func (r *request) object() (object, *failure) {
+	if len(r.body) == 0 {
+		return nil, &failure{status: 400, kind: "parse_exception", reason: "request body is required"}
+	}
+	o, err := parseObject(r.body)
+	if err != nil {
+		return nil, &failure{status: 400, kind: "x_content_parse_exception", reason: err.Error()}
+	}
+	return o, nil
 }
 
 func (a answer) render(r *request) (contentType string, body []byte) {

@@ -2,67 +2,20 @@ package elasticsim
 
 import (
 	"encoding/json"
-	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 )
-
-// indexBody is the body of PUT /<index>. Mappings and aliases are taken and
-// forgotten.
-type indexBody struct {
-	Settings json.RawMessage `json:"settings"`
-	Mappings json.RawMessage `json:"mappings"`
-	Aliases  json.RawMessage `json:"aliases"`
-}
-
-func createIndex(r *request) answer {
-	c, name := r.cluster, r.path["index"]
-	if ix := c.indices[name]; ix != nil {
-		return (&failure{http.StatusBadRequest, "resource_already_exists_exception",
-			"index [" + name + "/" + ix.uuid + "] already exists", object{{"index_uuid", ix.uuid}, {"index", name}}}).answer()
-	}
-	if name != strings.ToLower(name) {
-		return (&failure{http.StatusBadRequest, "invalid_index_name_exception",
-			"Invalid index name [" + name + "], must be lowercase", object{{"index_uuid", "_na_"}, {"index", name}}}).answer()
-	}
-	var in indexBody
-	if len(r.body) > 0 {
-		if f := r.decode(&in); f != nil {
-			return f.answer()
-		}
-	}
-	ch, err := parseChange(in.Settings)
-	if err != nil {
-		return illegal("%s", err)
-	}
-	given := settings{}
-	for k, v := range ch {
-		if !strings.HasPrefix(k, "index.") {
-			k = "index." + k
-		}
-		if v != nil {
-			given[k] = *v
-		}
-	}
-	count := func(key string, normally int) int {
-		n, err := strconv.Atoi(given[key].text)
-		if err != nil {
-			return normally
-		}
-		return n
-	}
-	ix := c.newIndex(name, count("index.number_of_shards", 1), count("index.number_of_replicas", 1), given, r.now)
-	c.spread(ix)
-	c.bump()
-	return answer{value: object{{"acknowledged", true}, {"shards_acknowledged", true}, {"index", name}}}
-}
 
 func deleteIndex(r *request) answer {
 	name := r.path["index"]
 	if strings.Contains(name, "*") || name == "_all" {
 		return illegal("Wildcard expressions or all indices are not allowed")
 	}
-	indices, f := r.cluster.find(name)
+	name, none := r.known(name)
+	if none {
+		return answer{value: object{{"acknowledged", true}}}
+	}
+	indices, f := r.cluster.concrete(name)
 	if f != nil {
 		return f.answer()
 	}
@@ -73,16 +26,64 @@ func deleteIndex(r *request) answer {
 }
 
 func getIndex(r *request) answer {
-	indices, f := r.cluster.find(r.path["index"])
+	indices, f := r.indices(r.path["index"])
 	if f != nil {
 		return f.answer()
 	}
+	features := "aliases,mappings,settings"
+	if want := r.query.Get("features"); want != "" {
+		features = want
+	}
+	parts := strings.Split(features, ",")
+	for _, p := range parts {
+		if p != "aliases" && p != "mappings" && p != "settings" {
+			return illegal("Invalid features specified [%s]", p)
+		}
+	}
 	out := object{}
 	for _, ix := range indices {
-		out = append(out, member{ix.name, object{
-			{"aliases", object{}}, {"mappings", object{}}, {"settings", ix.settings.render(r.flag("flat_settings"))}}})
+		aliases, mappings, own := object{}, object{}, object{}
+		if slices.Contains(parts, "aliases") {
+			aliases = ix.renderAliases()
+		}
+		if slices.Contains(parts, "mappings") {
+			mappings = ix.mapping.render()
+		}
+		if slices.Contains(parts, "settings") {
+			own = ix.settings.render(r.flag("flat_settings"))
+		}
+		o := object{{"aliases", aliases}, {"mappings", mappings}, {"settings", own}}
+		if r.flag("include_defaults") {
+			o = append(o, member{"defaults", ix.defaults(r.flag("flat_settings"))})
+		}
+		out = append(out, member{ix.name, o})
 	}
 	return answer{value: out}
+}
+
+func (ix *index) renderAliases() object {
+	out := object{}
+	for _, name := range sortedKeys(ix.aliases) {
+		out = append(out, member{name, ix.aliases[name].render()})
+	}
+	return out
+}
+
+// indexDefaults are the settings that include_defaults adds, with 8.19's defaults.
+var indexDefaults = map[string]string{
+	"index.refresh_interval": "1s", "index.max_result_window": "10000", "index.gc_deletes": "60s", "index.blocks.write": "false",
+	"index.translog.durability": "REQUEST", "index.translog.sync_interval": "5s", "index.translog.flush_threshold_size": "10gb",
+	"index.auto_expand_replicas": "false", "index.max_slices_per_scroll": "1024", "index.hidden": "false",
+}
+
+func (ix *index) defaults(flat bool) object {
+	d := settings{}
+	for k, v := range indexDefaults {
+		if _, set := ix.settings[k]; !set {
+			d[k] = setting{text: v}
+		}
+	}
+	return d.render(flat)
 }
 
 // getIndexSettings leaves out an index none of whose settings match the names asked
@@ -108,13 +109,17 @@ func getIndexSettings(r *request) answer {
 				continue
 			}
 		}
-		out = append(out, member{ix.name, object{{"settings", shown.render(r.flag("flat_settings"))}}})
+		o := object{{"settings", shown.render(r.flag("flat_settings"))}}
+		if r.flag("include_defaults") {
+			o = append(o, member{"defaults", ix.defaults(r.flag("flat_settings"))})
+		}
+		out = append(out, member{ix.name, o})
 	}
 	return answer{value: out}
 }
 
 func putIndexSettings(r *request) answer {
-	indices, f := r.cluster.find(r.path["index"])
+	indices, f := r.indices(r.path["index"])
 	if f != nil {
 		return f.answer()
 	}
@@ -133,8 +138,8 @@ func putIndexSettings(r *request) answer {
 		ch = inner
 	}
 	for _, ix := range indices {
-		if err := r.cluster.changeIndex(ix, ch, r.now); err != nil {
-			return illegal("%s", err)
+		if f := r.cluster.changeIndex(ix, ch, r.now); f != nil {
+			return f.answer()
 		}
 	}
 	return answer{value: object{{"acknowledged", true}}}

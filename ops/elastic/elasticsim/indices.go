@@ -26,7 +26,10 @@ func (c *Cluster) AddIndex(name string, primaries, replicas int, bytesPerShard i
 func (c *Cluster) newIndex(name string, primaries, replicas int, given settings, now time.Time) *index {
 	ix := &index{
 		name: name, uuid: c.newID(), created: now, settings: given,
-		groups: make([][]*shard, primaries), bytes: make([]int64, primaries),
+		groups: make([][]*shard, primaries), bytes: make([]int64, primaries), mapping: newMapping(), stores: make([]*store, primaries),
+	}
+	for i := range ix.stores {
+		ix.stores[i] = newStore()
 	}
 	set := func(key, value string) { ix.settings[key] = setting{text: value} }
 	set("index.number_of_shards", strconv.Itoa(primaries))
@@ -65,6 +68,10 @@ func (ix *index) read() {
 	}
 	if n, err := strconv.Atoi(ix.settings["index.number_of_replicas"].text); err == nil {
 		ix.replicas = n
+	}
+	ix.interval = time.Second
+	if d, err := parseTime(ix.settings["index.refresh_interval"].text); err == nil {
+		ix.interval = d
 	}
 }
 
@@ -125,79 +132,4 @@ func (c *Cluster) remove(ix *index) {
 	c.sorted = slices.DeleteFunc(c.sorted, func(o *index) bool { return o == ix })
 	c.recompute()
 	c.bump()
-}
-
-// find resolves a list of names and patterns. A name that is no index is an error,
-// a pattern that matches none is not.
-func (c *Cluster) find(expression string) ([]*index, *failure) {
-	if expression == "" || expression == "_all" || expression == "*" {
-		return c.sorted, nil
-	}
-	var out []*index
-	for part := range strings.SplitSeq(expression, ",") {
-		if strings.Contains(part, "*") {
-			for _, ix := range c.sorted {
-				if wildcard(part, ix.name) && !slices.Contains(out, ix) {
-					out = append(out, ix)
-				}
-			}
-			continue
-		}
-		ix := c.indices[part]
-		if ix == nil {
-			return nil, noSuchIndex(part)
-		}
-		if !slices.Contains(out, ix) {
-			out = append(out, ix)
-		}
-	}
-	slices.SortFunc(out, func(a, b *index) int { return strings.Compare(a.name, b.name) })
-	return out, nil
-}
-
-// indices is find, with ignore_unavailable honoured.
-func (r *request) indices(expression string) ([]*index, *failure) {
-	if !r.flag("ignore_unavailable") || expression == "" {
-		return r.cluster.find(expression)
-	}
-	var known []string
-	for part := range strings.SplitSeq(expression, ",") {
-		if r.cluster.indices[part] != nil || part == "_all" || strings.Contains(part, "*") {
-			known = append(known, part)
-		}
-	}
-	if len(known) == 0 {
-		return nil, nil
-	}
-	return r.cluster.find(strings.Join(known, ","))
-}
-
-// changeIndex applies an update of an index's settings.
-func (c *Cluster) changeIndex(ix *index, ch change, now time.Time) error {
-	norm := change{}
-	for k, v := range ch {
-		if !strings.HasPrefix(k, "index.") {
-			k = "index." + k
-		}
-		if k == "index.number_of_shards" {
-			return refusal("Can't update non dynamic settings [[index.number_of_shards]] for open indices [[%s/%s]]", ix.name, ix.uuid)
-		}
-		norm[k] = v
-	}
-	ix.settings, _ = ix.settings.with(norm)
-	replicas := 1
-	if s, ok := ix.settings["index.number_of_replicas"]; ok {
-		n, err := strconv.Atoi(s.text)
-		if err != nil || n < 0 {
-			return refusal("Failed to parse value [%s] for setting [index.number_of_replicas] must be >= 0", s.text)
-		}
-		replicas = n
-	} else {
-		ix.settings["index.number_of_replicas"] = setting{text: "1"}
-	}
-	ix.read()
-	c.resize(ix, replicas, now)
-	c.recompute()
-	c.bump()
-	return nil
 }

@@ -21,6 +21,18 @@ type list []any
 // for one node costs no more than that node.
 type lazy func() any
 
+// verbatim is JSON text, written as it is unless a filter_path looks inside.
+type verbatim []byte
+
+// parsed is the value of the text.
+func (v verbatim) parsed() any {
+	p, err := parseJSON(v)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
 // decimal is a float written as the server writes percentages: 100.0.
 type decimal float64
 
@@ -118,6 +130,10 @@ func appendScalar(b *bytes.Buffer, v any) {
 		b.WriteString(strconv.Itoa(v))
 	case int64:
 		b.WriteString(strconv.FormatInt(v, 10))
+	case json.Number:
+		b.WriteString(v.String())
+	case verbatim:
+		b.Write(v)
 	case decimal:
 		s := strconv.FormatFloat(float64(v), 'f', -1, 64)
 		if !bytes.ContainsRune([]byte(s), '.') {

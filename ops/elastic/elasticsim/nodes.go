@@ -183,58 +183,40 @@ func (c *Cluster) statsSection(r *request, n *node, metric, parts string) object
 			{"mem", object{{"heap_used_in_bytes", 161061273}, {"heap_used_percent", 40}, {"heap_max_in_bytes", 402653184}}}}
 	case "os":
 		return object{{"timestamp", r.now.UnixMilli()}, {"cpu", object{{"percent", c.load(n)}}}}
+	case "thread_pool":
+		return object{{"search", object{{"threads", 4}, {"queue", 0}, {"active", 0}, {"rejected", 0}, {"largest", 4}, {"completed", 0}}}, {"write", n.writePool()}}
 	}
 	return object{}
 }
 
-// load is a made-up CPU percentage, steady enough to be looked at.
-func (c *Cluster) load(n *node) int { return 5 + 10*(n.in+n.out) + n.number%7 }
+// load is the CPU percentage that was set, or one made up, steady enough to be looked at.
+func (c *Cluster) load(n *node) int {
+	if cpu := n.busy().CPU; cpu >= 0 {
+		return cpu
+	}
+	return 5 + 10*(n.in+n.out) + n.number%7
+}
 
 func (c *Cluster) indicesStats(r *request, n *node, parts string) object {
 	want := func(part string) bool { return parts == "" || slices.Contains(strings.Split(parts, ","), part) }
-	out := object{}
-	if want("docs") {
-		out = append(out, member{"docs", object{{"count", n.bytes / 1000}, {"deleted", 0}}})
+	var f figures
+	for _, s := range n.shards {
+		f.add(s)
 	}
-	if want("shard_stats") {
-		out = append(out, member{"shard_stats", object{{"total_count", n.held()}}})
-	}
-	if want("store") {
-		out = append(out, member{"store", object{{"size_in_bytes", n.bytes}, {"total_data_set_size_in_bytes", n.bytes}, {"reserved_in_bytes", 0}}})
-	}
+	f.copies, f.bytes, f.writes = int64(n.held()), n.bytes, n.written
+	out := f.render(want, r.query.Get("groups"))
 	if r.query.Get("level") == "shards" && n.held() > 0 {
-		out = append(out, member{"shards", lazy(func() any { return shardStats(n, want) })})
+		out = append(out, member{"shards", lazy(func() any { return shardStats(n, want, r.query.Get("groups")) })})
 	}
 	return out
 }
 
 // shardStats lists the node's copies by index, a JSON object for each, with the parts
 // wanted.
-func shardStats(n *node, want func(part string) bool) object {
+func shardStats(n *node, want func(part string) bool, groups string) object {
 	out := object{}
 	for _, s := range n.ordered() {
-		var other any
-		switch {
-		case s.target == n && s.node != n:
-			other = s.node.id
-		case s.target != nil:
-			other = s.target.id
-		}
-		stats := object{{"routing", object{{"state", s.at(n).String()}, {"primary", s.primary}, {"node", n.id}, {"relocating_node", other}}}}
-		if want("docs") {
-			stats = append(stats, member{"docs", object{{"count", s.size() / 1000}, {"deleted", 0}}})
-		}
-		if want("shard_stats") {
-			stats = append(stats, member{"shard_stats", object{{"total_count", 1}}})
-		}
-		if want("store") {
-			stats = append(stats, member{"store", object{{"size_in_bytes", s.size()}, {"total_data_set_size_in_bytes", s.size()}, {"reserved_in_bytes", 0}}})
-		}
-		last := s.size()/1000 - 1
-		stats = append(stats,
-			member{"commit", object{{"id", s.allocationID(2)}, {"generation", 3}, {"num_docs", s.size() / 1000}}},
-			member{"seq_no", object{{"max_seq_no", last}, {"local_checkpoint", last}, {"global_checkpoint", last}}})
-		entry := object{{strconv.Itoa(s.number), stats}}
+		entry := object{{strconv.Itoa(s.number), lazy(func() any { return copyStats(s, n, want, groups) })}}
 		if i := len(out) - 1; i >= 0 && out[i].name == s.index.name {
 			out[i].value = append(out[i].value.(list), entry)
 			continue
@@ -260,7 +242,7 @@ func (c *Cluster) fsStats(r *request, n *node) object {
 }
 
 func broadcast(r *request) answer {
-	indices, f := r.cluster.find(r.path["index"])
+	indices, f := r.indices(r.path["index"])
 	if f != nil {
 		return f.answer()
 	}

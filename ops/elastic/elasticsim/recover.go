@@ -150,6 +150,9 @@ func (c *Cluster) abort(r *recovery, at time.Time) {
 func (c *Cluster) lose(s *shard, at time.Time, reason, details string, delay time.Duration) {
 	if s.node != nil {
 		s.last = s.node
+		if s.primary {
+			s.index.stores[s.number].term++
+		}
 	}
 	c.take(s)
 	c.setState(s, unassigned)
@@ -164,7 +167,11 @@ func (c *Cluster) lose(s *shard, at time.Time, reason, details string, delay tim
 func (c *Cluster) settle(now time.Time) {
 	c.schedule(now, false)
 	for {
-		at, ok := c.next()
+		at, ok := c.nextMove()
+		if due, some := c.nextBatch(); some && !due.After(now) && (!ok || due.Before(at)) {
+			c.runTasks(due)
+			continue
+		}
 		if !ok || at.After(now) {
 			break
 		}
@@ -185,6 +192,15 @@ func (c *Cluster) settle(now time.Time) {
 
 // next is when the next thing is due.
 func (c *Cluster) next() (at time.Time, ok bool) {
+	at, ok = c.nextMove()
+	if due, some := c.nextBatch(); some && (!ok || due.Before(at)) {
+		return due, true
+	}
+	return at, ok
+}
+
+// nextMove is when the next election, recovery or delay ends.
+func (c *Cluster) nextMove() (at time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if !t.IsZero() && (!ok || t.Before(at)) {
 			at, ok = t, true

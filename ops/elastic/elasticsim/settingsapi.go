@@ -35,7 +35,7 @@ func putSettings(r *request) answer {
 		return invalid("1: no settings to update;")
 	}
 	if _, lifts := persistent[readOnly]; r.cluster.get(readOnly) == "true" && !lifts {
-		a := (&failure{http.StatusForbidden, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];", nil}).answer()
+		a := (&failure{status: http.StatusForbidden, kind: "cluster_block_exception", reason: "blocked by: [FORBIDDEN/6/cluster read-only (api)];"}).answer()
 		a.bare = true
 		return a
 	}
@@ -151,8 +151,7 @@ func clearVotingExclusions(r *request) answer {
 		return len(there) == 0
 	}
 	if wait && !c.await(r, r.timeout("timeout", 30*time.Second), gone) {
-		return (&failure{http.StatusInternalServerError, "timeout_exception",
-			"timed out waiting for removal of nodes; if nodes should not be removed, set ?wait_for_removal=false. " + bracketed(there), nil}).answer()
+		return (&failure{status: http.StatusInternalServerError, kind: "timeout_exception", reason: "timed out waiting for removal of nodes; if nodes should not be removed, set ?wait_for_removal=false. " + bracketed(there)}).answer()
 	}
 	c.exclusions = nil
 	c.reconfigure()

@@ -34,6 +34,13 @@ type index struct {
 	tiers    []string   // _tier_preference
 	groups   [][]*shard // by shard number: all copies, the primary first
 	bytes    []int64    // by shard number
+	mapping  *mapping
+	aliases  map[string]*alias
+	stores   []*store      // by shard number
+	interval time.Duration // of refreshes; a year: never
+	stale    time.Time     // the first write that no refresh made visible; zero: none
+
+	writes, deletes int64 // so far
 }
 
 // shard is one copy of a shard.
@@ -48,6 +55,8 @@ type shard struct {
 	seq     uint64
 	rec     *recovery
 	stuck   bool // no node would take it when last tried
+
+	searches searchCounts
 
 	// Of an unassigned copy:
 	reason  string

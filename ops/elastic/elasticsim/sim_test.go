@@ -121,7 +121,7 @@ func TestSandboxDrainTakesHalfAMinute(t *testing.T) {
 		if err := json.Unmarshal([]byte(get(t, c, "/_cluster/health")), &health); err != nil {
 			t.Fatal(err)
 		}
-		if health.Status != "green" || health.Active < 55 || health.Active > 65 {
+		if health.Status != "green" || health.Active < 80 || health.Active > 90 {
 			t.Errorf("%+v", health)
 		}
 	})

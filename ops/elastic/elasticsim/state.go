@@ -40,7 +40,7 @@ func (c *Cluster) state(r *request, metrics string, indices []*index) object {
 		out = append(out, member{"master_node", m})
 	}
 	if has("blocks") {
-		out = append(out, member{"blocks", lazy(func() any { return c.blocks(indices) })})
+		out = append(out, member{"blocks", lazy(func() any { return c.blocks(c.sorted) })})
 	}
 	if has("nodes") {
 		out = append(out, member{"nodes", c.stateNodes()})
@@ -74,14 +74,46 @@ func (c *Cluster) blocks(indices []*index) object {
 	}
 	blocked := object{}
 	for _, ix := range indices {
+		own := object{}
+		for _, name := range []string{"read_only", "read", "write", "metadata"} {
+			if ix.settings["index.blocks."+name].text == "true" {
+				id, description, _ := strings.Cut(indexBlocks[name], "/")
+				own = append(own, member{id, object{{"description", description}, {"retryable", false}, {"levels", blockLevels[name]}}})
+			}
+		}
 		if ix.settings["index.blocks.read_only_allow_delete"].text == "true" {
-			blocked = append(blocked, member{ix.name, object{{"12", object{
+			own = append(own, member{"12", object{
 				{"description", "disk usage exceeded flood-stage watermark, index has read-only-allow-delete block; for more information, see https://www.elastic.co/guide/en/elasticsearch/reference/8.19/fix-watermark-errors.html"},
-				{"retryable", false}, {"levels", list{"write"}}}}}})
+				{"retryable", false}, {"levels", list{"write"}}}})
+		}
+		if len(own) > 0 {
+			blocked = append(blocked, member{ix.name, own})
 		}
 	}
 	if len(blocked) > 0 {
 		out = append(out, member{"indices", blocked})
+	}
+	return out
+}
+
+var blockLevels = map[string]list{"read_only": {"write", "metadata_write"}, "read": {"read"}, "write": {"write"}, "metadata": {"metadata_write", "metadata_read"}}
+
+// state is the mapping as the cluster state writes it.
+func (m *mapping) state() object {
+	if o := m.render(); len(o) > 0 {
+		return object{{"_doc", o}}
+	}
+	return object{}
+}
+
+func (c *Cluster) legacyState() object {
+	out := object{}
+	for _, t := range chosen("", c.legacy) {
+		m := object{}
+		if t.mapping != nil {
+			m = t.mapping.state()
+		}
+		out = append(out, member{t.name, object{{"index_patterns", stringList(t.patterns)}, {"order", t.rank}, {"settings", t.settings.nested()}, {"mappings", m}, {"aliases", renderAliases(t.aliases)}}})
 	}
 	return out
 }
@@ -118,17 +150,37 @@ func (c *Cluster) metadata(r *request, indices []*index) object {
 		{"cluster_coordination", object{
 			{"term", c.term}, {"last_committed_config", ids(c.config)}, {"last_accepted_config", ids(c.config)},
 			{"voting_config_exclusions", excluded}}},
-		{"templates", object{}},
+		{"templates", lazy(func() any { return c.legacyState() })},
 		{"indices", lazy(func() any {
 			out := object{}
 			for _, ix := range indices {
-				out = append(out, member{ix.name, object{
-					{"version", 4}, {"state", "open"}, {"settings", ix.settings.render(r.flag("flat_settings"))},
-					{"mappings", object{}}, {"aliases", list{}}}})
+				out = append(out, member{ix.name, lazy(func() any { return ix.metadata(r.flag("flat_settings")) })})
 			}
 			return out
 		})},
 	}
+}
+
+// metadata is an index in the cluster state.
+func (ix *index) metadata(flat bool) object {
+	terms, inSync := object{}, object{}
+	for number, s := range ix.stores {
+		terms = append(terms, member{strconv.Itoa(number), s.term})
+		ids := list{}
+		for _, copy := range ix.groups[number] {
+			if copy.active() {
+				ids = append(ids, copy.allocationID(0))
+			}
+		}
+		inSync = append(inSync, member{strconv.Itoa(number), ids})
+	}
+	unknown := object{{"unknown", true}}
+	return object{
+		{"version", 4}, {"transport_version", "8841085"}, {"mapping_version", 1}, {"settings_version", 1}, {"aliases_version", 1},
+		{"routing_num_shards", ix.routingShards()}, {"state", "open"}, {"settings", ix.settings.render(flat)},
+		{"mappings", ix.mapping.state()}, {"aliases", stringList(sortedKeys(ix.aliases))},
+		{"primary_terms", terms}, {"in_sync_allocations", inSync}, {"rollover_info", object{}}, {"mappings_updated_version", 8537000},
+		{"system", false}, {"timestamp_range", unknown}, {"event_ingested_range", unknown}}
 }
 
 // routingEntry is a copy as the routing tables show it, seen on node n; nil for an

@@ -1,4 +1,4 @@
--- KEYS run, events, wake, live, ended, changed, locks, held
+-- KEYS run, events, wake, live, ended, changed, locks, held, parts, dials
 -- ARGV id, fence, nonce, record, ended (1 or 0), flag to clear, ms to keep, event...
 local run, id = KEYS[1], ARGV[1]
 local before = answered(run, ARGV[3])
@@ -32,5 +32,7 @@ if ARGV[5] == '1' then
   redis.call('DEL', KEYS[8])
   redis.call('PEXPIRE', run, ARGV[7])
   redis.call('PEXPIRE', KEYS[2], ARGV[7])
+  redis.call('PEXPIRE', KEYS[9], ARGV[7])
+  redis.call('PEXPIRE', KEYS[10], ARGV[7])
 end
 return answer(run, ARGV[3], int(rev) .. ' ' .. t)

@@ -1,0 +1,85 @@
+package elasticsim
+
+import "fmt"
+
+func reindexSteps() []step {
+	var b []string
+	for i := range 10 {
+		b = append(b, fmt.Sprintf(`{"index":{"_id":"d%d"}}`, i), fmt.Sprintf(`{"n":"%d"}`, i))
+	}
+	b = append(b, `{"index":{"_id":"x1"}}`, `{"n":"foo"}`, `{"index":{"_id":"x2"}}`, `{"n":"bar"}`)
+	run := func(name, params, body string) step { return step{name, "POST", "/_reindex" + params, body} }
+	return []step{
+		{"", "DELETE", "/conf-a,conf-b,conf-c,conf-d,conf-e,conf-u?ignore_unavailable=true", ""},
+		{"", "PUT", "/conf-a", `{"settings":{` + pinned + `},"mappings":{"properties":{"n":{"type":"keyword"}}}}`},
+		{"", "PUT", "/conf-b", `{"settings":{` + pinned + `},"mappings":{"properties":{"n":{"type":"long"}}}}`},
+		{"", "PUT", "/conf-c", `{"settings":{` + pinned + `}}`},
+		{"", "PUT", "/conf-e", `{"settings":{` + pinned + `},"mappings":{"_source":{"enabled":false}}}`},
+		{"", "PUT", "/conf-d?wait_for_active_shards=0", `{"settings":{"number_of_replicas":0,"index.routing.allocation.require._name":"nope"}}`},
+		{"", "GET", "/_cluster/health/conf-a,conf-b,conf-c,conf-e?wait_for_status=green", ""},
+		{"", "POST", "/conf-a/_bulk?refresh=true", lines(b...)},
+		{"", "PUT", "/conf-e/_doc/1?refresh=true", `{"a":1}`},
+		run("reindex-failures", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-b"}}`),
+		run("reindex-create-conflicts", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-b","op_type":"create"}}`),
+		run("reindex-create-proceed", "", `{"conflicts":"proceed","source":{"index":"conf-a"},"dest":{"index":"conf-b","op_type":"create"}}`),
+		run("reindex-window", "?refresh=true", `{"conflicts":"proceed","source":{"index":"conf-a","query":{"range":{"_seq_no":{"lt":5}}}},"dest":{"index":"conf-c","version_type":"external"}}`),
+		{"reindex-window-there", "GET", "/conf-c/_doc/d1", ""},
+		run("reindex-external-proceed", "", `{"conflicts":"proceed","source":{"index":"conf-a"},"dest":{"index":"conf-c","version_type":"external"}}`),
+		run("reindex-external", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c","version_type":"external"}}`),
+		run("reindex-external-create", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c","version_type":"external","op_type":"create"}}`),
+		run("reindex-itself", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-a"}}`),
+		run("reindex-no-source", "", `{"source":{"index":"conf-none"},"dest":{"index":"conf-b"}}`),
+		run("reindex-no-dest", "", `{"source":{"index":"conf-a"}}`),
+		run("reindex-no-index", "", `{"dest":{"index":"conf-a"}}`),
+		run("reindex-batch-large", "", `{"source":{"index":"conf-a","size":20000},"dest":{"index":"conf-b"}}`),
+		run("reindex-max-docs", "", `{"max_docs":2,"source":{"index":"conf-a"},"dest":{"index":"conf-c"}}`),
+		run("reindex-max-docs-slices", "?slices=2", `{"max_docs":1,"source":{"index":"conf-a"},"dest":{"index":"conf-c"}}`),
+		run("reindex-require-alias", "?require_alias=true", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c"}}`),
+		run("reindex-pipeline", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c","pipeline":"nope"}}`),
+		run("reindex-slices", "?slices=2", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c"}}`),
+		run("reindex-slices-auto", "?slices=auto", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c"}}`),
+		run("reindex-slices-both", "?slices=2", `{"source":{"index":"conf-a","slice":{"id":0,"max":2}},"dest":{"index":"conf-c"}}`),
+		run("reindex-slice", "", `{"source":{"index":"conf-a","slice":{"id":1,"max":2}},"dest":{"index":"conf-c"}}`),
+		run("reindex-rate-zero", "?requests_per_second=0", `{"source":{"index":"conf-a"},"dest":{"index":"conf-c"}}`),
+		run("reindex-no-stored-source", "", `{"source":{"index":"conf-e"},"dest":{"index":"conf-c"}}`),
+		run("reindex-from-nowhere", "", `{"source":{"index":"conf-d"},"dest":{"index":"conf-c"}}`),
+		run("reindex-to-nowhere", "?timeout=100ms", `{"source":{"index":"conf-a"},"dest":{"index":"conf-d"}}`),
+		{"", "PUT", "/conf-b/_block/write", ""},
+		run("reindex-blocked", "", `{"source":{"index":"conf-a"},"dest":{"index":"conf-b"}}`),
+		{"", "PUT", "/conf-b/_settings", `{"index.blocks.write":null}`},
+
+		run("task-start", "?requests_per_second=0.1&wait_for_completion=false", `{"source":{"index":"conf-a","size":2},"dest":{"index":"conf-c"}}`),
+		{"", "GET", "/_cluster/health?wait_for_nodes=9&timeout=500ms", ""}, // half a second passes
+		{"task-running", "GET", "/_tasks/{task}", ""},
+		{"task-list", "GET", "/_tasks?actions=*reindex&detailed=true&filter_path=nodes.{n1}.name,nodes.{n1}.tasks", ""},
+		{"task-list-none", "GET", "/_tasks?actions=*reindex&group_by=none", ""},
+		{"task-rethrottle-nothing", "POST", "/_reindex/{task}/_rethrottle", ""},
+		{"task-rethrottle-zero", "POST", "/_reindex/{task}/_rethrottle?requests_per_second=0", ""},
+		{"task-rethrottle", "POST", "/_reindex/{task}/_rethrottle?requests_per_second=0.2", ""},
+		{"task-wait", "GET", "/_tasks/{task}?wait_for_completion=true&timeout=100ms", ""},
+		{"task-cancel", "POST", "/_tasks/{task}/_cancel", ""},
+		{"", "GET", "/_cluster/health?wait_for_nodes=9&timeout=500ms", ""},
+		{"task-cancelled", "GET", "/_tasks/{task}", ""},
+		{"task-cancel-again", "POST", "/_tasks/{task}/_cancel", ""},
+		{"task-rethrottle-gone", "POST", "/_reindex/{task}/_rethrottle?requests_per_second=5", ""},
+		run("task-start-failing", "?wait_for_completion=false", `{"source":{"index":"conf-a"},"dest":{"index":"conf-b"}}`),
+		{"", "GET", "/_tasks/{task}?wait_for_completion=true&timeout=10s", ""},
+		{"task-failed", "GET", "/_tasks/{task}", ""},
+		run("task-start-no-source", "?wait_for_completion=false", `{"source":{"index":"conf-none"},"dest":{"index":"conf-b"}}`),
+		{"", "GET", "/_cluster/health?wait_for_nodes=9&timeout=500ms", ""},
+		{"task-no-source", "GET", "/_tasks/{task}", ""},
+		run("task-start-slices", "?slices=2&requests_per_second=0.2&wait_for_completion=false", `{"source":{"index":"conf-a","size":2},"dest":{"index":"conf-c"}}`),
+		{"", "GET", "/_cluster/health?wait_for_nodes=9&timeout=500ms", ""},
+		{"task-slices-children", "GET", "/_tasks?actions=*reindex&parent_task_id={task}&detailed=true&group_by=none", ""},
+		{"", "POST", "/_reindex/{task}/_rethrottle?requests_per_second=-1", ""},
+		{"", "GET", "/_tasks/{task}?wait_for_completion=true&timeout=10s", ""},
+		{"task-slices-done", "GET", "/_tasks/{task}", ""},
+		{"task-cancel-all", "POST", "/_tasks/_cancel?actions=*conf-nothing", ""},
+		{"task-unknown", "GET", "/_tasks/{n1}:999999999", ""},
+		{"task-unknown-node", "GET", "/_tasks/abcdefghijklmnopqrstUv:12", ""},
+		{"task-malformed", "GET", "/_tasks/bogus", ""},
+		{"task-cancel-unknown-node", "POST", "/_tasks/abcdefghijklmnopqrstUv:12/_cancel", ""},
+		{"task-rethrottle-unknown-node", "POST", "/_reindex/abcdefghijklmnopqrstUv:12/_rethrottle?requests_per_second=1", ""},
+		{"", "DELETE", "/conf-a,conf-b,conf-c,conf-d,conf-e", ""},
+	}
+}
