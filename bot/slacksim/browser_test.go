@@ -4,6 +4,7 @@ package slacksim_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -94,6 +95,19 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	step("switch to bob", chromedp.Click(`[data-person="U0BOB"]`), chromedp.WaitVisible(`[data-person="U0BOB"][aria-pressed="true"]`),
 		chromedp.WaitNotPresent(".msg.only"))
+	var at struct{ X, Y float64 }
+	var before int
+	const asked = `performance.getEntriesByType("resource").filter((e) => e.name.includes("/state?")).length`
+	step("press Alice", chromedp.Evaluate(`(({ x, y, width, height }) => ({ X: x + width / 2, Y: y + height / 2 }))(document.querySelector('[data-person="U0ALICE"]').getBoundingClientRect())`, &at),
+		chromedp.Evaluate(asked, &before))
+	step("hold", chromedp.MouseEvent("mousePressed", at.X, at.Y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	if _, err := w.Say("U0BOB", "C0OPS", "while a button is held", ""); err != nil {
+		t.Fatal(err)
+	}
+	step("release after news came", chromedp.Poll(fmt.Sprintf("%s > %d", asked, before), nil),
+		chromedp.MouseEvent("mouseReleased", at.X, at.Y, chromedp.ButtonLeft, chromedp.ClickCount(1)),
+		chromedp.WaitVisible(`[data-person="U0ALICE"][aria-pressed="true"]`), chromedp.Poll(`document.querySelector("#messages").innerText.includes("while a button is held")`, nil),
+		chromedp.Click(`[data-person="U0BOB"]`), chromedp.WaitVisible(`[data-person="U0BOB"][aria-pressed="true"]`))
 	step("approve", chromedp.Click(`[data-action="approve"]`), chromedp.WaitVisible(".replies"), chromedp.Click(".replies"),
 		chromedp.WaitVisible("#thread"), chromedp.WaitVisible("#replies .msg:nth-of-type(3)"), chromedp.Text("#replies", &ending),
 		chromedp.WaitNotPresent(`#messages [data-action="approve"]`))

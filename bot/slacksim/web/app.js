@@ -19,9 +19,10 @@ function readHash() {
   if (place.thread !== before.thread) moved.thread = true;
 }
 
-// go changes the place; the hash tells the rest of the page.
+// go changes the place; the hash tells the rest of the page. The place may be a change
+// behind the hash.
 function go(change) {
-  const next = { ...place, ...change };
+  const next = { ...place, thread: "", ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))), ...change };
   const here = state?.channels.find((c) => c.id === place.channel);
   if (next.as !== place.as && here?.kind === "im") next.channel = "";
   if (next.channel !== place.channel) next.thread = "";
@@ -74,8 +75,24 @@ const unread = (person, channel) => (person.last[channel] ?? "") > (read[person.
 
 // ---- rendering
 
+// While a pointer is down nothing is drawn: a press whose button is replaced before the
+// release would be no click.
+let pressed = false;
+let late = false;
+addEventListener("pointerdown", () => (pressed = true), true);
+for (const end of ["pointerup", "pointercancel", "blur"]) {
+  addEventListener(end, (e) => {
+    if (end === "blur" && e.target !== window) return; // focus went from one element to another
+    setTimeout(() => { // after the click
+      pressed = false;
+      if (late) render();
+    });
+  }, true);
+}
+
 function render() {
-  if (!state.as) return;
+  late = pressed;
+  if (late || !state.as) return;
   markRead();
   const me = state.people.find((p) => p.id === state.as);
   const channel = state.channels.find((c) => c.id === state.channel);
