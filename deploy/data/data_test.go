@@ -31,7 +31,7 @@ func newWorld(t *testing.T) *world {
 
 // The steps of an operation, carried out and undone.
 var (
-	bench, call, explained = deploytest.Bench, deploytest.Call, deploytest.Explained
+	bench, call, explained = deploytest.Bench, deploytest.Call, opstest.Explained
 	run, back              = deploytest.Run, deploytest.Back
 )
 
@@ -201,10 +201,8 @@ func TestDataCrash(t *testing.T) {
 				switch {
 				case rule != nil:
 					w.proxy.Add(*rule)
-				case lost:
-					b.CrashBefore(at)
 				default:
-					b.CrashAfter(at)
+					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })
 				crashed = b.Crashed()
@@ -229,19 +227,7 @@ func TestDataCrash(t *testing.T) {
 			})
 			return crashed
 		}
-		writes := 0
-		for at := 1; ; at++ {
-			crashed := false
-			for _, lost := range []bool{true, false} {
-				for _, cancel := range []bool{true, false} {
-					crashed = try(at, lost, cancel, nil)
-				}
-			}
-			if !crashed {
-				break
-			}
-			writes = at
-		}
+		writes := opstest.EveryCrash(func(at int, lost, cancel bool) bool { return try(at, lost, cancel, nil) })
 		for _, cancel := range []bool{true, false} {
 			try(0, false, cancel, &awsproxy.Rule{Action: way.action, Drop: true})
 			if !strings.HasPrefix(way.name, "emr") { // see TestLostRequest

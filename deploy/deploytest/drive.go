@@ -1,14 +1,10 @@
 package deploytest
 
 import (
-	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 	"twokey/ops"
 	"twokey/ops/opstest"
 )
@@ -23,24 +19,12 @@ func Call(op ops.Operation, args, flags string) ops.Call {
 	return c
 }
 
-// Explained is an error as people read it: what happened, and what to do next.
-func Explained(err error) string {
-	if err == nil {
-		return ""
-	}
-	var u *ops.UserError
-	if errors.As(err, &u) {
-		return u.What + " | " + u.Next
-	}
-	return err.Error()
-}
-
 // Bench plans twice, which must come to the same, and puts the plan on a bench.
 func Bench(t testing.TB, op ops.Operation, args, flags string) *opstest.Bench {
 	t.Helper()
 	plan, err := op.Plan(t.Context(), Call(op, args, flags))
 	if err != nil {
-		t.Fatalf("plan: %s", Explained(err))
+		t.Fatalf("plan: %s", opstest.Explained(err))
 	}
 	again, err := op.Plan(t.Context(), plan.Call)
 	if err != nil || again.Digest() != plan.Digest() {
@@ -55,61 +39,16 @@ func Bench(t testing.TB, op ops.Operation, args, flags string) *opstest.Bench {
 var runs atomic.Int64 // tokens are of one run each
 
 // Run carries all steps on, as the engine does, until a progress that until wants; nil: none.
-// A call that failed is made again.
 func Run(t testing.TB, op ops.Operation, b *opstest.Bench, until func(ops.Progress) bool) ops.Progress {
 	t.Helper()
-	var p ops.Progress
-	for i := b.Run().Step; i < len(b.Run().Plan.Steps); i++ {
-		step, err := op.Step(b.Run().Plan.Steps[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := 0; ; n++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err = b.Advance(ctx, i, step)
-			cancel()
-			if err != nil {
-				p = ops.Progress{Phase: ops.Waiting}
-			}
-			if until != nil && until(p) || p.Phase == ops.Failed || p.Phase == ops.Blocked {
-				return p
-			}
-			if p.Phase == ops.Done {
-				break
-			}
-			if n > 1000 {
-				t.Fatalf("step %d does not end: %+v, %v", i, p, err)
-			}
-			time.Sleep(cmp.Or(p.Wait, 5*time.Second))
-		}
-	}
-	return p
+	return b.Forward(t, op, 0, func(_ int, p ops.Progress) bool { return until != nil && until(p) })
 }
 
 // Back undoes all begun steps, last first, and returns the journal.
 func Back(t testing.TB, op ops.Operation, b *opstest.Bench) map[string]ops.Change {
 	t.Helper()
-	for i := b.Run().Step; i >= 0; i-- {
-		step, err := op.Step(b.Run().Plan.Steps[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := 0; ; n++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err := b.Undo(ctx, i, step)
-			cancel()
-			if err == nil && p.Phase == ops.Done {
-				break
-			}
-			if n > 500 {
-				t.Fatalf("the undo of step %d does not end: %+v, %v", i, p, err)
-			}
-			time.Sleep(cmp.Or(p.Wait, 5*time.Second))
-		}
+	if p := b.Back(t, op, 0); p.Phase == ops.Blocked {
+		t.Fatalf("the undo is blocked: %+v", p)
 	}
-	entries := map[string]ops.Change{}
-	for _, c := range b.Journal() {
-		entries[c.Key] = c
-	}
-	return entries
+	return b.Entries()
 }

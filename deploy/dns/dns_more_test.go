@@ -31,11 +31,11 @@ func TestSwitchSpecial(t *testing.T) {
 			{"import.example.net", "to=ip:192.0.2.7 ttl=30s", "Cloudflare takes no TTL of 30s | Give 60s or more, or leave --ttl out."},
 			{"www.example.org", "to=name:lb", `"lb" is no host name | Write it like name:lb.example.org.`},
 		} {
-			if _, err := w.op().Plan(t.Context(), call(tt.names, tt.flags)); explained(err) != tt.want {
+			if _, err := w.op().Plan(t.Context(), call(switchRecords{}, tt.names, tt.flags)); explained(err) != tt.want {
 				t.Errorf("%s %s: %s\nwant %s", tt.names, tt.flags, explained(err), tt.want)
 			}
 		}
-		if _, err := w.op().Plan(t.Context(), call("www.twice.org", "to=ip:192.0.2.7")); !strings.Contains(explained(err), "has two public zones twice.org: Z") {
+		if _, err := w.op().Plan(t.Context(), call(switchRecords{}, "www.twice.org", "to=ip:192.0.2.7")); !strings.Contains(explained(err), "has two public zones twice.org: Z") {
 			t.Error(explained(err))
 		}
 	})
@@ -178,11 +178,11 @@ func TestProbe(t *testing.T) {
 		}
 
 		w.status = http.StatusNotFound
-		if _, err := w.op().Plan(t.Context(), call("www.example.org", "to=ip:192.0.2.9")); err != nil {
+		if _, err := w.op().Plan(t.Context(), call(switchRecords{}, "www.example.org", "to=ip:192.0.2.9")); err != nil {
 			t.Errorf("any page: %s", explained(err))
 		}
 		w.site.Probes = []string{"http://{address}:8080/hps?12", "http://{address}/app"}
-		_, err := w.op().Plan(t.Context(), call("www.example.org", "to=ip:192.0.2.9"))
+		_, err := w.op().Plan(t.Context(), call(switchRecords{}, "www.example.org", "to=ip:192.0.2.9"))
 		if want := "192.0.2.9 (typed) does not answer http://192.0.2.9:8080/hps?12: answered 404 Not Found | Wait until it does, or leave the probe out: --no-probe."; explained(err) != want {
 			t.Errorf("%s\nwant %s", explained(err), want)
 		}

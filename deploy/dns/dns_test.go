@@ -114,94 +114,21 @@ func (w *world) exchange(_ context.Context, m *dns.Msg, server string) (*dns.Msg
 
 func (w *world) op() switchRecords { return switchRecords{map[string]Site{"staging": w.site}} }
 
-func call(names, flags string) ops.Call {
-	c := ops.Call{Kind: kindSwitch, Environment: "staging", Args: strings.Fields(names), Flags: map[string]string{}}
-	for f := range strings.FieldsSeq(flags) {
-		name, v, _ := strings.Cut(f, "=")
-		c.Flags[name] = v
-	}
-	return c
-}
-
-func explained(err error) string {
-	if err == nil {
-		return ""
-	}
-	var u *ops.UserError
-	if errors.As(err, &u) {
-		return u.What + " | " + u.Next
-	}
-	return err.Error()
-}
+var call, explained = deploytest.Call, opstest.Explained
 
 func (w *world) bench(t *testing.T, names, flags string) *opstest.Bench {
 	t.Helper()
-	plan, err := w.op().Plan(t.Context(), call(names, flags))
-	if err != nil {
-		t.Fatalf("plan: %s", explained(err))
-	}
-	again, err := w.op().Plan(t.Context(), plan.Call)
-	if err != nil || again.Digest() != plan.Digest() {
-		t.Fatalf("planned again: another digest, %v", err)
-	}
-	return opstest.NewBench(plan)
+	return deploytest.Bench(t, w.op(), names, flags)
 }
 
 func (w *world) run(t *testing.T, b *opstest.Bench, until func(ops.Progress) bool) ops.Progress {
 	t.Helper()
-	var p ops.Progress
-	for i := range b.Run().Plan.Steps {
-		step, err := w.op().Step(b.Run().Plan.Steps[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := 0; ; n++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err = b.Advance(ctx, i, step)
-			cancel()
-			if err != nil {
-				p = ops.Progress{Phase: ops.Waiting}
-			}
-			if until != nil && until(p) || p.Phase == ops.Failed {
-				return p
-			}
-			if p.Phase == ops.Done {
-				break
-			}
-			if n > 300 {
-				t.Fatalf("step %d does not end: %+v, %v", i, p, err)
-			}
-			time.Sleep(max(p.Wait, time.Second))
-		}
-	}
-	return p
+	return deploytest.Run(t, w.op(), b, until)
 }
 
 func (w *world) back(t *testing.T, b *opstest.Bench) map[string]ops.Change {
 	t.Helper()
-	for i := b.Run().Step; i >= 0; i-- {
-		step, err := w.op().Step(b.Run().Plan.Steps[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := 0; ; n++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err := b.Undo(ctx, i, step)
-			cancel()
-			if err == nil && p.Phase == ops.Done {
-				break
-			}
-			if n > 300 {
-				t.Fatalf("the undo of step %d does not end: %+v, %v", i, p, err)
-			}
-			time.Sleep(max(p.Wait, time.Second))
-		}
-	}
-	entries := map[string]ops.Change{}
-	for _, c := range b.Journal() {
-		entries[c.Key] = c
-	}
-	return entries
+	return deploytest.Back(t, w.op(), b)
 }
 
 func (w *world) www() string { return strings.Join(w.Answers("www.example.org", "A"), " ") }
@@ -259,12 +186,12 @@ func TestSwitchRefusals(t *testing.T) {
 			{"www.example.com", "to=ip:192.0.2.7", "no public zone of Route 53 in staging (eu-west-1) holds www.example.com | Zones there: example.org, org, www.example.org."},
 			{"www.example.org", "to=ip:192.0.2.7 ttl=1w", "--ttl 1w is no time a record may be kept for | Write it like 60s or 5m, a day at most."},
 		} {
-			if _, err := w.op().Plan(t.Context(), call(tt.names, tt.flags)); explained(err) != tt.want {
+			if _, err := w.op().Plan(t.Context(), call(switchRecords{}, tt.names, tt.flags)); explained(err) != tt.want {
 				t.Errorf("%s %s: %s\nwant %s", tt.names, tt.flags, explained(err), tt.want)
 			}
 		}
 		w.site.Token = "wrong"
-		if _, err := w.op().Plan(t.Context(), call("import.example.net", "to=ip:192.0.2.7")); !strings.HasPrefix(explained(err), "Cloudflare does not accept the token") || strings.Contains(fmt.Sprint(err), "wrong") {
+		if _, err := w.op().Plan(t.Context(), call(switchRecords{}, "import.example.net", "to=ip:192.0.2.7")); !strings.HasPrefix(explained(err), "Cloudflare does not accept the token") || strings.Contains(fmt.Sprint(err), "wrong") {
 			t.Error(explained(err))
 		}
 	})
@@ -327,10 +254,8 @@ func TestSwitchCrashes(t *testing.T) {
 			switch {
 			case trouble != nil:
 				trouble(w)
-			case lost:
-				b.CrashBefore(at)
 			default:
-				b.CrashAfter(at)
+				b.Crash(at, lost)
 			}
 			p := w.run(t, b, func(ops.Progress) bool { return b.Crashed() })
 			crashed = b.Crashed()
@@ -356,19 +281,7 @@ func TestSwitchCrashes(t *testing.T) {
 		})
 		return crashed
 	}
-	writes := 0
-	for at := 1; ; at++ {
-		crashed := false
-		for _, lost := range []bool{true, false} {
-			for _, cancel := range []bool{true, false} {
-				crashed = try(at, lost, cancel, nil)
-			}
-		}
-		if !crashed {
-			break
-		}
-		writes = at
-	}
+	writes := opstest.EveryCrash(func(at int, lost, cancel bool) bool { return try(at, lost, cancel, nil) })
 	for _, cancel := range []bool{true, false} {
 		for _, rule := range []awsproxy.Rule{
 			{Action: "POST ", Drop: true}, {Action: "POST ", Lose: true}, {Service: "route53", Every: 4, Times: -1, Code: "Throttling", Message: "Rate exceeded"},

@@ -35,7 +35,7 @@ func newWorld(t *testing.T) *world {
 
 // The steps of an operation, carried out and undone.
 var (
-	bench, call, explained = deploytest.Bench, deploytest.Call, deploytest.Explained
+	bench, call, explained = deploytest.Bench, deploytest.Call, opstest.Explained
 	run, back              = deploytest.Run, deploytest.Back
 )
 
@@ -380,7 +380,6 @@ func TestImagesCrash(t *testing.T) {
 		{"cleanup", "web", "keep=1", func(w *world) ops.Operation { return cleanup{w.sites} },
 			func(w *world) bool { return len(w.Images("web")) == 1 }, []string{"BatchDeleteImage"}},
 	} {
-		writes := 0
 		try := func(at int, lost, cancel bool, rule *awsproxy.Rule) (crashed bool) {
 			synctest.Test(t, func(t *testing.T) {
 				w := built(t, dir)
@@ -390,10 +389,8 @@ func TestImagesCrash(t *testing.T) {
 				switch {
 				case rule != nil:
 					w.proxy.Add(*rule)
-				case lost:
-					b.CrashBefore(at)
 				default:
-					b.CrashAfter(at)
+					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })
 				crashed = b.Crashed()
@@ -415,18 +412,7 @@ func TestImagesCrash(t *testing.T) {
 			})
 			return crashed
 		}
-		for at := 1; ; at++ {
-			crashed := false
-			for _, lost := range []bool{true, false} {
-				for _, cancel := range []bool{true, false} {
-					crashed = try(at, lost, cancel, nil)
-				}
-			}
-			if !crashed {
-				break
-			}
-			writes = at
-		}
+		writes := opstest.EveryCrash(func(at int, lost, cancel bool) bool { return try(at, lost, cancel, nil) })
 		for _, action := range way.writes {
 			try(0, false, false, &awsproxy.Rule{Action: action, Drop: true})
 			try(0, false, false, &awsproxy.Rule{Action: action, Lose: true})

@@ -11,6 +11,7 @@ import (
 	"twokey/deploy/awssim"
 	"twokey/deploy/deploytest"
 	"twokey/ops"
+	"twokey/ops/opstest"
 )
 
 // world has the group web with 2 of 1 to 4 instances, and two machines of other names.
@@ -38,7 +39,7 @@ func newWorld(t *testing.T, edit func(*awssim.Group)) *world {
 
 // The steps of an operation, carried out and undone.
 var (
-	bench, call, explained = deploytest.Bench, deploytest.Call, deploytest.Explained
+	bench, call, explained = deploytest.Bench, deploytest.Call, opstest.Explained
 	run, back              = deploytest.Run, deploytest.Back
 )
 
@@ -168,10 +169,8 @@ func TestMachinesCrash(t *testing.T) {
 				switch {
 				case rule != nil:
 					w.proxy.Add(*rule)
-				case lost:
-					b.CrashBefore(at)
 				default:
-					b.CrashAfter(at)
+					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })
 				crashed = b.Crashed()
@@ -193,19 +192,7 @@ func TestMachinesCrash(t *testing.T) {
 			})
 			return crashed
 		}
-		writes := 0
-		for at := 1; ; at++ {
-			crashed := false
-			for _, lost := range []bool{true, false} {
-				for _, cancel := range []bool{true, false} {
-					crashed = try(at, lost, cancel, nil)
-				}
-			}
-			if !crashed {
-				break
-			}
-			writes = at
-		}
+		writes := opstest.EveryCrash(func(at int, lost, cancel bool) bool { return try(at, lost, cancel, nil) })
 		try(0, false, false, &awsproxy.Rule{Action: way.action, Drop: true})
 		try(0, false, false, &awsproxy.Rule{Action: way.action, Lose: true})
 		try(0, false, false, &awsproxy.Rule{Every: 4, Times: -1, Code: way.throttled, Message: "Rate exceeded"})

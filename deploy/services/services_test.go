@@ -43,7 +43,7 @@ func newWorld(t *testing.T, edit func(*awssim.Service)) *world {
 
 // The steps of an operation, carried out and undone.
 var (
-	bench, call, explained = deploytest.Bench, deploytest.Call, deploytest.Explained
+	bench, call, explained = deploytest.Bench, deploytest.Call, opstest.Explained
 	run, back              = deploytest.Run, deploytest.Back
 )
 
@@ -184,10 +184,8 @@ func TestServicesCrash(t *testing.T) {
 				switch {
 				case rule != nil:
 					w.proxy.Add(*rule)
-				case lost:
-					b.CrashBefore(at)
 				default:
-					b.CrashAfter(at)
+					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })
 				crashed = b.Crashed()
@@ -213,19 +211,7 @@ func TestServicesCrash(t *testing.T) {
 			})
 			return crashed
 		}
-		writes := 0
-		for at := 1; ; at++ {
-			crashed := false
-			for _, lost := range []bool{true, false} {
-				for _, cancel := range []bool{true, false} {
-					crashed = try(at, lost, cancel, nil)
-				}
-			}
-			if !crashed {
-				break
-			}
-			writes = at
-		}
+		writes := opstest.EveryCrash(func(at int, lost, cancel bool) bool { return try(at, lost, cancel, nil) })
 		for _, action := range way.calls {
 			for _, cancel := range []bool{true, false} {
 				try(0, false, cancel, &awsproxy.Rule{Action: action, Drop: true})

@@ -186,53 +186,40 @@ func TestClass(t *testing.T) {
 // TestDeployCrashes: a process that dies at any write of the record, before or after it is
 // stored, leaves a run that another one carries to the same end, or takes back.
 func TestDeployCrashes(t *testing.T) {
-	writes := 0
-	for at := 1; ; at++ {
-		crashed := false
-		for _, lost := range []bool{true, false} {
-			for _, cancel := range []bool{false, true} {
-				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t, awssim.Options{ExecuteDelay: 3 * time.Second})
-					w.deployed(t, resources(service))
-					b := w.bench(t, resources(service).with("Tag", "two"))
-					if lost {
-						b.CrashBefore(at)
-					} else {
-						b.CrashAfter(at)
-					}
-					executed := len(w.proxy.Calls("ExecuteChangeSet"))
-					w.run(t, b, func(ops.Progress) bool { return b.Crashed() })
-					crashed = b.Crashed()
-					b.Restart()
-					if !cancel {
-						if p := w.run(t, b, nil); p.Phase != ops.Done {
-							t.Fatalf("crash at %d, lost %v: %+v", at, lost, p)
-						}
-						if e, _ := b.Entry(journalKey); e.State != ops.Kept || w.Status("web") != "UPDATE_COMPLETE" {
-							t.Errorf("crash at %d, lost %v: %+v, %s", at, lost, e, w.Status("web"))
-						}
-						if n := len(w.proxy.Calls("ExecuteChangeSet")) - executed; n < 1 || n > 2 {
-							t.Errorf("crash at %d, lost %v: executed %d times", at, lost, n)
-						}
-						return
-					}
-					p, e := w.back(t, b)
-					if p.Phase != ops.Done {
-						t.Fatalf("crash at %d, lost %v, cancelled: %+v", at, lost, p)
-					}
-					if status := w.Status("web"); status == "UPDATE_COMPLETE" && e.State != ops.Left ||
-						status == "UPDATE_ROLLBACK_COMPLETE" && e.State != ops.Restored ||
-						status == "CREATE_COMPLETE" && e.Key != "" && e.State != ops.Restored {
-						t.Errorf("crash at %d, lost %v, cancelled: %s, %+v", at, lost, status, e)
-					}
-				})
+	writes := opstest.EveryCrash(func(at int, lost, cancel bool) (crashed bool) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, awssim.Options{ExecuteDelay: 3 * time.Second})
+			w.deployed(t, resources(service))
+			b := w.bench(t, resources(service).with("Tag", "two"))
+			b.Crash(at, lost)
+			executed := len(w.proxy.Calls("ExecuteChangeSet"))
+			w.run(t, b, func(ops.Progress) bool { return b.Crashed() })
+			crashed = b.Crashed()
+			b.Restart()
+			if !cancel {
+				if p := w.run(t, b, nil); p.Phase != ops.Done {
+					t.Fatalf("crash at %d, lost %v: %+v", at, lost, p)
+				}
+				if e, _ := b.Entry(journalKey); e.State != ops.Kept || w.Status("web") != "UPDATE_COMPLETE" {
+					t.Errorf("crash at %d, lost %v: %+v, %s", at, lost, e, w.Status("web"))
+				}
+				if n := len(w.proxy.Calls("ExecuteChangeSet")) - executed; n < 1 || n > 2 {
+					t.Errorf("crash at %d, lost %v: executed %d times", at, lost, n)
+				}
+				return
 			}
-		}
-		if !crashed {
-			break
-		}
-		writes = at
-	}
+			p, e := w.back(t, b)
+			if p.Phase != ops.Done {
+				t.Fatalf("crash at %d, lost %v, cancelled: %+v", at, lost, p)
+			}
+			if status := w.Status("web"); status == "UPDATE_COMPLETE" && e.State != ops.Left ||
+				status == "UPDATE_ROLLBACK_COMPLETE" && e.State != ops.Restored ||
+				status == "CREATE_COMPLETE" && e.Key != "" && e.State != ops.Restored {
+				t.Errorf("crash at %d, lost %v, cancelled: %s, %+v", at, lost, status, e)
+			}
+		})
+		return crashed
+	})
 	if writes < 4 {
 		t.Errorf("%d writes only", writes)
 	}

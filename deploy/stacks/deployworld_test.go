@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,60 +107,20 @@ func (w *world) onBench(plan ops.Plan) *opstest.Bench {
 	return b
 }
 
-// explained is an error with its advice.
-func explained(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := err.Error()
-	if e, ok := err.(interface{ Advice() string }); ok {
-		text += " | " + e.Advice()
-	}
-	return text
-}
+var explained = opstest.Explained
 
 // run carries the step on as the engine does, until it ends or until says stop.
 func (w *world) run(t *testing.T, b *opstest.Bench, until func(ops.Progress) bool) ops.Progress {
 	t.Helper()
-	step, err := w.op.Step(b.Run().Plan.Steps[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2000 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		p, err := b.Advance(ctx, 0, step)
-		cancel()
-		if err != nil {
-			p = ops.Progress{Phase: ops.Waiting}
-		}
-		if until != nil && until(p) || p.Phase == ops.Done || p.Phase == ops.Failed || p.Phase == ops.Blocked {
-			return p
-		}
-		time.Sleep(max(p.Wait, time.Second))
-	}
-	t.Fatalf("the step does not end; said %q", b.Said())
-	return ops.Progress{}
+	return deploytest.Run(t, w.op, b, until)
 }
 
 // back undoes the step and returns its journal entry.
 func (w *world) back(t *testing.T, b *opstest.Bench) (ops.Progress, ops.Change) {
 	t.Helper()
-	step, err := w.op.Step(b.Run().Plan.Steps[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2000 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		p, err := b.Undo(ctx, 0, step)
-		cancel()
-		if err == nil && (p.Phase == ops.Done || p.Phase == ops.NotStarted || p.Phase == ops.Blocked) {
-			e, _ := b.Entry(journalKey)
-			return p, e
-		}
-		time.Sleep(max(p.Wait, time.Second))
-	}
-	t.Fatal("the undo does not end")
-	return ops.Progress{}, ops.Change{}
+	p := b.Back(t, w.op, 0)
+	e, _ := b.Entry(journalKey)
+	return p, e
 }
 
 // deployed deploys to the end, which must be good.

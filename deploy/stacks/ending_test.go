@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,51 +9,15 @@ import (
 
 	"twokey/deploy/awsproxy"
 	"twokey/deploy/awssim"
+	"twokey/deploy/deploytest"
 	"twokey/ops"
 	"twokey/ops/opstest"
 )
 
-// stepper carries the one step of an operation on.
-func stepper(t *testing.T, op ops.Operation, b *opstest.Bench, until func(ops.Progress) bool) ops.Progress {
-	t.Helper()
-	step, err := op.Step(b.Run().Plan.Steps[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2000 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		p, err := b.Advance(ctx, 0, step)
-		cancel()
-		if err != nil {
-			p = ops.Progress{Phase: ops.Waiting}
-		}
-		if until != nil && until(p) || p.Phase == ops.Done || p.Phase == ops.Failed || p.Phase == ops.Blocked {
-			return p
-		}
-		time.Sleep(max(p.Wait, time.Second))
-	}
-	t.Fatal("the step does not end")
-	return ops.Progress{}
-}
-
 // undone undoes the one step, and returns its journal entry.
 func undone(t *testing.T, op ops.Operation, b *opstest.Bench) ops.Change {
 	t.Helper()
-	step, err := op.Step(b.Run().Plan.Steps[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2000 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		p, err := b.Undo(ctx, 0, step)
-		cancel()
-		if err == nil && p.Phase == ops.Done {
-			break
-		}
-		time.Sleep(max(p.Wait, time.Second))
-	}
-	e, _ := b.Entry(journalKey)
-	return e
+	return deploytest.Back(t, op, b)[journalKey]
 }
 
 func planned(t *testing.T, w *world, op ops.Operation, flags string) *opstest.Bench {
@@ -104,7 +67,7 @@ func TestDelete(t *testing.T) {
 		if plan.Class != ops.R3 || plan.Confirm != "web" || plan.Effect != "deletes the stack with its 2 resources" || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "Group (Logs::LogGroup) group-id") {
 			t.Errorf("%+v", plan)
 		}
-		p := stepper(t, op, b, nil)
+		p := deploytest.Run(t, op, b, nil)
 		e, _ := b.Entry(journalKey)
 		if p.Phase != ops.Done || p.Status.Headline != "web is gone" || e.State != ops.Kept || w.Status("web") != "" {
 			t.Errorf("%+v, %+v, %s", p, e, w.Status("web"))
@@ -122,7 +85,7 @@ func TestDeleteFails(t *testing.T) {
 		op := deleteStack{w.op.sites}
 		w.deployed(t, resources(held))
 		b := planned(t, w, op, "")
-		p := stepper(t, op, b, nil)
+		p := deploytest.Run(t, op, b, nil)
 		if want := "web ended in DELETE_FAILED. First failure: Group (AWS::Logs::LogGroup): it is in use. Empty or release it and delete again, or leave it: cfn delete web --retain Group"; p.Phase != ops.Failed || p.Reason != want {
 			t.Errorf("%+v\nwant %s", p, want)
 		}
@@ -131,7 +94,7 @@ func TestDeleteFails(t *testing.T) {
 		}
 		refusal(t, op, "retain=Service", "Service is not among the resources that could not be deleted | Those are Group.")
 		b = planned(t, w, op, "retain=Group")
-		if p := stepper(t, op, b, nil); p.Phase != ops.Done || p.Status.Headline != "web is gone; Group stayed" {
+		if p := deploytest.Run(t, op, b, nil); p.Phase != ops.Done || p.Status.Headline != "web is gone; Group stayed" {
 			t.Errorf("%+v", p)
 		}
 	})
@@ -169,12 +132,10 @@ func TestEndingCrashes(t *testing.T) {
 						switch {
 						case at == 0:
 							w.proxy.Add(awsproxy.Rule{Action: action, Drop: lost, Lose: !lost})
-						case lost:
-							b.CrashBefore(at)
 						default:
-							b.CrashAfter(at)
+							b.Crash(at, lost)
 						}
-						p := stepper(t, op, b, func(ops.Progress) bool { return at > 0 && b.Crashed() })
+						p := deploytest.Run(t, op, b, func(ops.Progress) bool { return at > 0 && b.Crashed() })
 						if at > 0 {
 							crashed = b.Crashed()
 							b.Restart()
@@ -187,7 +148,7 @@ func TestEndingCrashes(t *testing.T) {
 							return
 						}
 						if p.Phase != ops.Done {
-							p = stepper(t, op, b, nil)
+							p = deploytest.Run(t, op, b, nil)
 						}
 						if e, _ := b.Entry(journalKey); p.Phase != ops.Done || e.State != ops.Kept {
 							t.Errorf("%s, crash at %d, lost %v: %+v, %+v", kind, at, lost, p, e)
@@ -217,14 +178,14 @@ func TestRecover(t *testing.T) {
 		refusal(t, op, "skip=Group", "Group did not fail in the rollback | Those that did: Service (ECS::Service).")
 		// Without a skip it fails in the same way.
 		b := planned(t, w, op, "")
-		if p := stepper(t, op, b, nil); p.Phase != ops.Failed || !strings.HasPrefix(p.Reason, "web ended in UPDATE_ROLLBACK_FAILED: Service (AWS::ECS::Service): the old image is gone.") {
+		if p := deploytest.Run(t, op, b, nil); p.Phase != ops.Failed || !strings.HasPrefix(p.Reason, "web ended in UPDATE_ROLLBACK_FAILED: Service (AWS::ECS::Service): the old image is gone.") {
 			t.Errorf("%+v", p)
 		}
 		b = planned(t, w, op, "skip=Service")
 		if w := b.Run().Plan.Warnings; len(w) != 1 || !strings.Contains(w[0], "inconsistent with the template: Service.") {
 			t.Errorf("warnings %q", w)
 		}
-		if p := stepper(t, op, b, nil); p.Phase != ops.Done || p.Status.Headline != "web is UPDATE_ROLLBACK_COMPLETE; inconsistent with the template: Service" {
+		if p := deploytest.Run(t, op, b, nil); p.Phase != ops.Done || p.Status.Headline != "web is UPDATE_ROLLBACK_COMPLETE; inconsistent with the template: Service" {
 			t.Errorf("%+v", p)
 		}
 		// The deploy that waited for it can end now.
@@ -305,7 +266,7 @@ func TestDeleteTemplate(t *testing.T) {
 		if !w.HasObject(key) {
 			t.Fatal("the template is not in the bucket")
 		}
-		if p := stepper(t, op, b, nil); p.Phase != ops.Done || !w.HasObject(key) {
+		if p := b.Forward(t, op, 0, func(_ int, p ops.Progress) bool { return p.Phase == ops.Done }); p.Phase != ops.Done || !w.HasObject(key) {
 			t.Errorf("%+v", p)
 		}
 		step, err := op.Step(plan.Steps[1])

@@ -12,6 +12,7 @@ import (
 
 	"twokey/ops"
 	"twokey/ops/elastic/elasticsim"
+	"twokey/ops/opstest"
 )
 
 const mb = 1 << 20
@@ -118,51 +119,40 @@ func TestDecommissionTakesTheVote(t *testing.T) {
 // A crash at any record write, then either going on or cancelling, ends with the settings
 // text for text as they should be.
 func TestCrashAnywhereEndsTheSame(t *testing.T) {
-	for at := 1; ; at++ {
-		crashed := false
-		for _, lost := range []bool{true, false} {
-			for _, cancel := range []bool{true, false} {
-				synctest.Test(t, func(t *testing.T) {
-					s := three(t)
-					s.AddIndex("logs", 4, 0, mb)
-					s.put(t, `{"persistent":{"cluster.routing.allocation.exclude._name":" n9, n8"},"transient":{"cluster.routing.allocation.exclude.zone":"spot"}}`)
-					before := s.texts(t)
-					b := begin(t, s.drain(), call("es drain", "", "n2"))
-					if lost {
-						b.CrashBefore(at)
-					} else {
-						b.CrashAfter(at)
-					}
-					drive(t, s.drain(), b, func(int, ops.Progress) bool { return b.Crashed() })
-					crashed = b.Crashed()
-					b.Restart()
-					if cancel {
-						undo(t, s.drain(), b)
-						if got := s.texts(t); !maps.Equal(got, before) {
-							t.Errorf("crash at %d, cancelled: %v, want %v", at, got, before)
-						}
-						return
-					}
-					if p := drive(t, s.drain(), b, nil); p.Phase != ops.Done {
-						t.Fatalf("crash at %d: %+v", at, p)
-					}
-					got := s.texts(t)
-					if got[slot{transient, "zone"}] != "spot" || !sameSet(Tokens(got[pers("_name")]), []string{"n8", "n9", "n2"}) {
-						t.Errorf("crash at %d: %v", at, got)
-					}
-					for _, c := range b.Journal() {
-						if c.State != ops.Kept && c.State != ops.Restored {
-							t.Errorf("crash at %d: %s is %s", at, c.Key, c.State)
-						}
-					}
-				})
+	writes := opstest.EveryCrash(func(at int, lost, cancel bool) (crashed bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s := three(t)
+			s.AddIndex("logs", 4, 0, mb)
+			s.put(t, `{"persistent":{"cluster.routing.allocation.exclude._name":" n9, n8"},"transient":{"cluster.routing.allocation.exclude.zone":"spot"}}`)
+			before := s.texts(t)
+			b := begin(t, s.drain(), call("es drain", "", "n2"))
+			b.Crash(at, lost)
+			drive(t, s.drain(), b, func(int, ops.Progress) bool { return b.Crashed() })
+			crashed = b.Crashed()
+			b.Restart()
+			if cancel {
+				undo(t, s.drain(), b)
+				if got := s.texts(t); !maps.Equal(got, before) {
+					t.Errorf("crash at %d, cancelled: %v, want %v", at, got, before)
+				}
+				return
 			}
-		}
-		if !crashed {
-			t.Logf("%d record writes, each crashed before and after", at-1)
-			return
-		}
-	}
+			if p := drive(t, s.drain(), b, nil); p.Phase != ops.Done {
+				t.Fatalf("crash at %d: %+v", at, p)
+			}
+			got := s.texts(t)
+			if got[slot{transient, "zone"}] != "spot" || !sameSet(Tokens(got[pers("_name")]), []string{"n8", "n9", "n2"}) {
+				t.Errorf("crash at %d: %v", at, got)
+			}
+			for _, c := range b.Journal() {
+				if c.State != ops.Kept && c.State != ops.Restored {
+					t.Errorf("crash at %d: %s is %s", at, c.Key, c.State)
+				}
+			}
+		})
+		return crashed
+	})
+	t.Logf("%d record writes, each crashed before and after", writes)
 }
 
 // What is about to be written stands in the journal first; a fenced worker writes nothing.

@@ -340,11 +340,7 @@ func TestRealCancelRestoresTextForText(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if lost {
-						b.CrashBefore(at)
-					} else {
-						b.CrashAfter(at)
-					}
+					b.Crash(at, lost)
 					for range 5 { // the crash, or done
 						p, err := b.Advance(context.Background(), 0, step)
 						if err != nil || p.Phase == ops.Done {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"twokey/ops"
 	"twokey/ops/elastic/elasticsim"
@@ -83,64 +82,17 @@ func begin(t *testing.T, op ops.Operation, c ops.Call) *opstest.Bench {
 	return opstest.NewBench(plan)
 }
 
-// drive carries the run on, as the engine does, until a step ends other than Done, the run
-// is over, or until says stop. It returns the last progress.
+// drive is Forward in a bubble.
 func drive(t *testing.T, op ops.Operation, b *opstest.Bench, until func(step int, p ops.Progress) bool) ops.Progress {
 	t.Helper()
-	var p ops.Progress
-	for i, ref := range b.Run().Plan.Steps {
-		if i < b.Run().Step {
-			continue
-		}
-		step, err := op.Step(ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for polls := 0; ; polls++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err = b.Advance(ctx, i, step)
-			cancel()
-			if err != nil {
-				t.Logf("step %s: %v", ref.Name, err)
-				p = ops.Progress{Phase: ops.Waiting}
-			}
-			if until != nil && until(i, p) || p.Phase == ops.Blocked || p.Phase == ops.Failed {
-				return p
-			}
-			if p.Phase == ops.Done {
-				break
-			}
-			if polls > 500 {
-				t.Fatalf("step %s does not end: %+v; said %q", ref.Name, p, b.Said())
-			}
-			wait := p.Wait
-			if wait == 0 {
-				wait = 5 * time.Second
-			}
-			time.Sleep(wait) // the bubble's clock
-		}
-	}
-	return p
+	return b.Forward(t, op, 0, until)
 }
 
-// undo undoes all begun steps, last first.
+// undo undoes all begun steps, last first; everything must be restored.
 func undo(t *testing.T, op ops.Operation, b *opstest.Bench) {
 	t.Helper()
-	for i := b.Run().Step; i >= 0; i-- {
-		step, err := op.Step(b.Run().Plan.Steps[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for polls := 0; ; polls++ {
-			p, err := b.Undo(t.Context(), i, step)
-			if err == nil && (p.Phase == ops.Done || p.Phase == ops.NotStarted) {
-				break
-			}
-			if polls > 20 {
-				t.Fatalf("undo of step %d does not end: %+v %v", i, p, err)
-			}
-			time.Sleep(time.Second) // the bubble's clock
-		}
+	if p := b.Back(t, op, 0); p.Phase == ops.Blocked {
+		t.Fatalf("the undo is blocked: %+v", p)
 	}
 	for _, c := range b.Journal() {
 		if c.State != ops.Restored {

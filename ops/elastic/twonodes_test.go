@@ -29,19 +29,24 @@ func TestDrainOfTwo(t *testing.T) {
 		s.AddIndex(".hidden-system", 4, 1, mb)
 		b := begin(t, s.drain(), call("es drain", "", "n2", "hot *, 4"))
 		s.AddIndex("late", 8, 0, 20*mb) // before the filter is there
-		polls := 0
+		begun, away, back := time.Now(), false, false
 		p := drive(t, s.drain(), b, func(step int, p ops.Progress) bool {
-			if polls++; polls == 3 {
-				s.Kill("n2")
+			if away && !back && p.Phase == ops.Done {
+				t.Errorf("done while n2 is away: %+v", p)
 			}
-			if polls == 6 {
-				if p.Phase == ops.Done {
-					t.Errorf("done while n2 is away: %+v", p)
-				}
+			switch gone := time.Since(begun); { // shards without replicas have left n2 by then
+			case !away && gone > 10*time.Second:
+				away = true
+				s.Kill("n2")
+			case !back && gone > 25*time.Second:
+				back = true
 				s.Start("n2")
 			}
 			return false
 		})
+		if !back {
+			t.Errorf("the drain ended before n2 was away and back: %+v", p)
+		}
 		if p.Phase != ops.Done || p.Status.Headline != "hot *, 4 and n2 hold no shard" {
 			t.Fatalf("%+v; said %q", p, b.Said())
 		}

@@ -178,12 +178,13 @@ func (b *Bench) TakeOver() {
 // CrashBefore lets the process die at the n-th write from now, of the record or of
 // parts, before it is stored; CrashAfter right after it was. From then on all writes return ErrCrashed,
 // until Restart.
-func (b *Bench) CrashBefore(n int) { b.crash(n, true) }
+func (b *Bench) CrashBefore(n int) { b.Crash(n, true) }
 
 // CrashAfter lets the process die right after the n-th write from now.
-func (b *Bench) CrashAfter(n int) { b.crash(n, false) }
+func (b *Bench) CrashAfter(n int) { b.Crash(n, false) }
 
-func (b *Bench) crash(n int, lost bool) {
+// Crash is CrashBefore if the write is lost, or else CrashAfter.
+func (b *Bench) Crash(n int, lost bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.crashAt, b.lost = b.writes+n, lost

@@ -64,10 +64,10 @@ func TestRealAliasSwap(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if e := journal(b)["alias plain-hid"]; *e.Before != "plain-v1 (not the write index, hidden)" || *e.After != "plain-v2 (not the write index, hidden)" {
+	if e := b.Entries()["alias plain-hid"]; *e.Before != "plain-v1 (not the write index, hidden)" || *e.After != "plain-v2 (not the write index, hidden)" {
 		t.Errorf("%q, %q", *e.Before, *e.After)
 	}
-	back(t, op, b, 0)
+	back(t, op, b, quick)
 	for _, c := range b.Journal() {
 		if c.State != ops.Restored {
 			t.Errorf("%+v", c)
@@ -103,7 +103,7 @@ func TestRealAliasSwapCrashes(t *testing.T) {
 					t.Errorf("crash at %d: aliases on v2 %s", at, got)
 				}
 			}
-			for _, c := range back(t, op, b, 0) {
+			for _, c := range back(t, op, b, quick) {
 				if c.State != ops.Restored {
 					t.Errorf("crash at %d: %+v", at, c)
 				}
@@ -139,7 +139,7 @@ func TestRealAliasSwapOthers(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 	y.do("POST", "/_aliases", `{"actions":[{"add":{"index":"plain-v2","alias":"plain-hid","is_hidden":true,"is_write_index":true}}]}`)
-	got := back(t, op, b, 0)
+	got := back(t, op, b, quick)
 	if e := got["alias plain-rich"]; e.State != ops.Restored || !strings.HasPrefix(*e.After, "plain-v1 (filter") {
 		t.Errorf("%+v", e)
 	}
@@ -164,7 +164,7 @@ func TestRealAliasSwapRefused(t *testing.T) {
 	if got := y.aliasesOf("plain-v1"); got != before {
 		t.Errorf("aliases %s", got)
 	}
-	for _, c := range back(t, op, b, 0) {
+	for _, c := range back(t, op, b, quick) {
 		if c.State != ops.Restored {
 			t.Errorf("%+v", c)
 		}

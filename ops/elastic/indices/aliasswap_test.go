@@ -144,7 +144,7 @@ func TestAliasSwapCrashes(t *testing.T) {
 			if d := cmp.Diff(v1Texts, s.aliasTexts(t, on)); d != "" || len(s.aliasTexts(t, off)) > 0 {
 				t.Errorf("on %s:\n%s; on %s %v", on, d, off, s.aliasTexts(t, off))
 			}
-			for key, e := range journal(b) {
+			for key, e := range b.Entries() {
 				if e.State != state {
 					t.Errorf("%s is %s", key, e.State)
 				}

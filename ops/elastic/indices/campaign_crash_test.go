@@ -50,11 +50,7 @@ func TestCampaignCrashes(t *testing.T) {
 					lost, cancel := way%2 == 0, way/2 == 0
 					synctest.Test(t, func(t *testing.T) {
 						op, b := world(t)
-						if lost {
-							b.CrashBefore(at)
-						} else {
-							b.CrashAfter(at)
-						}
+						b.Crash(at, lost)
 						run(t, op, b, 0, func(int, ops.Progress) bool { return b.Crashed() })
 						over = !b.Crashed()
 						b.Restart()

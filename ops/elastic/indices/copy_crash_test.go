@@ -26,11 +26,7 @@ func crashed(t *testing.T, first, every int, world func(*testing.T) (ops.Operati
 			lost, cancel := way%2 == 0, way/2 == 0
 			synctest.Test(t, func(t *testing.T) {
 				op, b := world(t)
-				if lost {
-					b.CrashBefore(at)
-				} else {
-					b.CrashAfter(at)
-				}
+				b.Crash(at, lost)
 				run(t, op, b, 0, func(int, ops.Progress) bool { return b.Crashed() })
 				over = !b.Crashed()
 				b.Restart()

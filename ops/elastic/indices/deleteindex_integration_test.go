@@ -39,10 +39,10 @@ func TestRealDeleteIndex(t *testing.T) {
 			t.Errorf("%s: %d", name, got)
 		}
 	}
-	if e := journal(b)["index plain-3"]; e.State != ops.Kept || !strings.HasPrefix(*e.Before, "20 documents, ") || e.After != nil {
+	if e := b.Entries()["index plain-3"]; e.State != ops.Kept || !strings.HasPrefix(*e.Before, "20 documents, ") || e.After != nil {
 		t.Errorf("%+v", e)
 	}
-	for _, c := range back(t, op, b, 0) {
+	for _, c := range back(t, op, b, quick) {
 		if c.State != ops.Left || c.Reason != "deleted, cannot be brought back" {
 			t.Errorf("%+v", c)
 		}

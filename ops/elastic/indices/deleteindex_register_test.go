@@ -130,7 +130,7 @@ func TestDeleteIndexRegister(t *testing.T) {
 		if d := cmp.Diff([]string{"old-3", "new-3"}, d.writes("d-3")); d != "" {
 			t.Error(d)
 		}
-		if c := journal(b)["register d-1 write"]; c.State != ops.Kept || *c.Before != "mirror,old-1,new-1" || *c.After != "mirror,new-1,late" {
+		if c := b.Entries()["register d-1 write"]; c.State != ops.Kept || *c.Before != "mirror,old-1,new-1" || *c.After != "mirror,new-1,late" {
 			t.Errorf("%+v", c)
 		}
 	})

@@ -97,7 +97,7 @@ func TestDeleteIndex(t *testing.T) {
 		if got := s.names(t); !slices.Equal(got, []string{"old-4"}) {
 			t.Errorf("left: %v", got)
 		}
-		for key, e := range journal(b) {
+		for key, e := range b.Entries() {
 			if e.State != ops.Kept || e.After != nil || e.Reason != "deleted" {
 				t.Errorf("%s: %+v", key, e)
 			}
@@ -126,7 +126,7 @@ func TestDeleteIndexCrashes(t *testing.T) {
 		if !cancelled && !slices.Equal(left, []string{"old-4"}) {
 			t.Errorf("left: %v", left)
 		}
-		for key, e := range journal(b) {
+		for key, e := range b.Entries() {
 			want := ops.Kept
 			if cancelled {
 				want = ops.Left
@@ -216,7 +216,7 @@ func TestDeleteIndexWrittenTo(t *testing.T) {
 		if got := s.names(t); !slices.Equal(got, []string{"old-1", "old-3", "old-4"}) {
 			t.Errorf("left: %v", got)
 		}
-		if e := journal(b)["index old-1"]; e.State != ops.Kept || !strings.Contains(e.Reason, "made another index of that name since") {
+		if e := b.Entries()["index old-1"]; e.State != ops.Kept || !strings.Contains(e.Reason, "made another index of that name since") {
 			t.Errorf("%+v", e)
 		}
 	})

@@ -70,92 +70,21 @@ func bench(t *testing.T, op ops.Operation, flags string, args ...string) *opstes
 	return opstest.NewBench(plan)
 }
 
-// explained is an error with its advice.
-func explained(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := err.Error()
-	if e, ok := err.(interface{ Advice() string }); ok {
-		text += " | " + e.Advice()
-	}
-	return text
-}
+var explained = opstest.Explained
 
-// run carries a run on as the engine does, until a step ends other than done, the run is
-// over, or until says stop. It returns the last progress. pause bounds the waits; zero:
-// none, which in a bubble costs nothing.
+// run is Forward.
 func run(t *testing.T, op ops.Operation, b *opstest.Bench, pause time.Duration, until func(step int, p ops.Progress) bool) ops.Progress {
 	t.Helper()
-	var p ops.Progress
-	for i, ref := range b.Run().Plan.Steps {
-		if i < b.Run().Step {
-			continue
-		}
-		step, err := op.Step(ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for polls := 0; ; polls++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err = b.Advance(ctx, i, step)
-			cancel()
-			if err != nil {
-				t.Logf("step %s: %v", ref.Name, err)
-				p = ops.Progress{Phase: ops.Waiting}
-			}
-			if until != nil && until(i, p) || p.Phase == ops.Blocked || p.Phase == ops.Failed {
-				return p
-			}
-			if p.Phase == ops.Done {
-				break
-			}
-			if polls > 1000 {
-				t.Fatalf("step %s does not end: %+v; said %q", ref.Name, p, b.Said())
-			}
-			wait := p.Wait
-			if wait == 0 {
-				wait = 5 * time.Second
-			}
-			if pause > 0 {
-				wait = min(wait, pause)
-			}
-			time.Sleep(wait)
-		}
-	}
-	return p
+	return b.Forward(t, op, pause, until)
 }
 
 // back undoes all begun steps, last first, and returns the journal.
 func back(t *testing.T, op ops.Operation, b *opstest.Bench, pause time.Duration) map[string]ops.Change {
 	t.Helper()
-	for i := b.Run().Step; i >= 0; i-- {
-		step, err := op.Step(b.Run().Plan.Steps[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for polls := 0; ; polls++ {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			p, err := b.Undo(ctx, i, step)
-			cancel()
-			if err == nil && (p.Phase == ops.Done || p.Phase == ops.NotStarted) {
-				break
-			}
-			if polls > 100 || p.Phase == ops.Blocked {
-				t.Fatalf("undo of step %d does not end: %+v %v", i, p, err)
-			}
-			time.Sleep(max(pause, time.Second))
-		}
+	if p := b.Back(t, op, pause); p.Phase == ops.Blocked {
+		t.Fatalf("the undo is blocked: %+v", p)
 	}
-	return journal(b)
-}
-
-func journal(b *opstest.Bench) map[string]ops.Change {
-	entries := map[string]ops.Change{}
-	for _, c := range b.Journal() {
-		entries[c.Key] = c
-	}
-	return entries
+	return b.Entries()
 }
 
 // says reports whether some event's text contains part.
@@ -172,37 +101,26 @@ func says(b *opstest.Bench, part string) bool {
 // was stored, and then either goes on or cancels. world makes a new world and its
 // operation; check is given the run's last progress, or nil after a cancel.
 func everyCrash(t *testing.T, bubble func(*testing.T, func(*testing.T)), world func(*testing.T) (ops.Operation, *opstest.Bench), check func(t *testing.T, b *opstest.Bench, cancelled bool)) {
-	for at := 1; ; at++ {
-		crashed := false
-		for _, lost := range []bool{true, false} {
-			for _, cancel := range []bool{true, false} {
-				bubble(t, func(t *testing.T) {
-					op, b := world(t)
-					if lost {
-						b.CrashBefore(at)
-					} else {
-						b.CrashAfter(at)
-					}
-					run(t, op, b, 0, func(int, ops.Progress) bool { return b.Crashed() })
-					crashed = b.Crashed()
-					b.Restart()
-					if cancel {
-						back(t, op, b, 0)
-					} else if p := run(t, op, b, 0, nil); p.Phase != ops.Done {
-						t.Fatalf("crash at %d: %+v", at, p)
-					}
-					check(t, b, cancel)
-					if t.Failed() {
-						t.Logf("crash at write %d, lost %v, cancelled %v", at, lost, cancel)
-					}
-				})
+	writes := opstest.EveryCrash(func(at int, lost, cancel bool) (crashed bool) {
+		bubble(t, func(t *testing.T) {
+			op, b := world(t)
+			b.Crash(at, lost)
+			b.Forward(t, op, 0, func(int, ops.Progress) bool { return b.Crashed() })
+			crashed = b.Crashed()
+			b.Restart()
+			if cancel {
+				back(t, op, b, 0)
+			} else if p := b.Forward(t, op, 0, nil); p.Phase != ops.Done {
+				t.Fatalf("crash at %d: %+v", at, p)
 			}
-		}
-		if !crashed {
-			t.Logf("%d writes, each crashed before and after", at-1)
-			return
-		}
-	}
+			check(t, b, cancel)
+			if t.Failed() {
+				t.Logf("crash at write %d, lost %v, cancelled %v", at, lost, cancel)
+			}
+		})
+		return crashed
+	})
+	t.Logf("%d writes, each crashed before and after", writes)
 }
 
 func ptr[T any](v T) *T { return &v }

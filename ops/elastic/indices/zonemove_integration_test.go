@@ -80,7 +80,7 @@ func TestRealZoneMove(t *testing.T) {
 			t.Errorf("%s is %s", c.Key, c.State)
 		}
 	}
-	back(t, op, b, 0)
+	back(t, op, b, quick)
 	for _, c := range b.Journal() {
 		if c.State != ops.Restored {
 			t.Errorf("after undo %s is %s: %s", c.Key, c.State, c.Reason)
@@ -111,7 +111,7 @@ func TestRealZoneMoveCrashes(t *testing.T) {
 		if p := run(t, op, b, quick, nil); p.Phase != ops.Done {
 			t.Fatalf("crash at %d: %+v", at, p)
 		}
-		back(t, op, b, 0)
+		back(t, op, b, quick)
 		if after := y.settings("plain-*"); after != before {
 			t.Errorf("crash at %d: settings after undo differ:\n%s\n%s", at, before, after)
 		}
