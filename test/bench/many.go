@@ -59,6 +59,10 @@ func newMany(ctx context.Context, c *cluster, t *twokey, o order) (*table, error
 				})
 			},
 		},
+		{
+			name: "raw calls side by side", how: fmt.Sprintf("what any campaign of blocked sources does at least, %d indices at a time: PUT target, block the source, `POST _reindex`, refresh, lift the block; nothing is read, compared or written down", sideBySide),
+			copy: func(ctx context.Context) figures { return c.abreast(ctx, o.indices) },
+		},
 		t.campaign(),
 	}
 	count := func(ctx context.Context) (int, error) { return c.countMany(ctx, o.indices) }
@@ -74,6 +78,36 @@ func (c *cluster) loop(ctx context.Context, n int, one func(ctx context.Context,
 			}
 		}
 		return nil
+	})
+}
+
+// sideBySide is how many indices a campaign with --max-impact full has in work on three nodes.
+const sideBySide = 24
+
+// abreast copies small indices side by side, each under a write block.
+func (c *cluster) abreast(ctx context.Context, n int) figures {
+	return timed(func() error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(sideBySide)
+		for i := range n {
+			g.Go(func() error {
+				source, target := small(manySource, i), small(manyTarget, i)
+				if err := c.create(ctx, target, 1, false); err != nil {
+					return err
+				}
+				if err := c.Do(ctx, http.MethodPut, "/"+source+"/_block/write", nil, nil); err != nil {
+					return err
+				}
+				if err := c.reindexSmall(ctx, source, target); err != nil {
+					return err
+				}
+				if err := c.Do(ctx, http.MethodPost, "/"+target+"/_refresh", nil, nil); err != nil {
+					return err
+				}
+				return c.Do(ctx, http.MethodPut, "/"+source+"/_settings", []byte(`{"index.blocks.write":null}`), nil)
+			})
+		}
+		return g.Wait()
 	})
 }
 
