@@ -5,10 +5,16 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
 
 # Long tests of "make test" that no real server changes.
-NOT_AGAIN := ^(TestKilledAnywhere|TestNoSecretIsSeen|TestZombie|TestSenderThousandLiveRuns|TestCrashPoints|TestReindexKilledAnywhere|TestReindexZombie|TestReindexLateWrite|TestNoDocumentIsSeen|TestDeployKilledAnywhere|Test(Copy|CopyDual|CopyMadeAgain|Campaign|SwapBack)Crashes|TestCopyLostReplies|TestCampaignLargeShardLeavesZone)$$
+NOT_AGAIN := ^(TestKilledAnywhere|TestReporterKilledAnywhere|TestNobodyIsForgotten|TestNoSecretIsSeen|TestZombie|TestSenderThousandLiveRuns|TestCrashPoints|TestReindexKilledAnywhere|TestReindexZombie|TestReindexLateWrite|TestNoDocumentIsSeen|TestDeployKilledAnywhere|Test(Copy|CopyDual|CopyMadeAgain|Campaign|SwapBack)Crashes|TestCopyLostReplies|TestCampaignLargeShardLeavesZone)$$
+
+# Long tests that the race detector makes many times as long. What runs side by side in them
+# does in shorter ones too; make race runs them with it.
+LONG := ^(TestKilledAnywhere|TestNobodyIsForgotten|TestNoSecretIsSeen|TestNoDocumentIsSeen|TestCrashPoints|TestReporterKilledAnywhere|TestSenderThousandLiveRuns|TestSenderEndingsPassFiles|TestSenderFileLostReplies|TestRenderHuge)$$
+# Packages of which the same is true as a whole: they begin no goroutine, or their crash sweeps are all there is to them.
+SWEEPING := /(deploy|ops/elastic/indices)(/|$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check integration soak bench-reindex image clean
+.PHONY: help run build test race check integration soak bench-reindex image clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +25,14 @@ run: ## the sandbox: a Slack-like page, a simulated cluster, nothing else needed
 build: ## bin/twokey, static
 	CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags '$(LDFLAGS)' -o bin/twokey ./cmd/twokey
 
-test: ## all tests that need no outside server, with -race (needs a C compiler: gcc)
+test: ## all tests that need no outside server, most with -race (needs a C compiler: gcc)
 	@command -v gcc >/dev/null || command -v cc >/dev/null || { echo "make test needs a C compiler for Go's race detector (Debian: apt-get install gcc libc6-dev)"; exit 1; }
-	CGO_ENABLED=1 go test -race -parallel 8 -timeout 15m $$(go list ./... | grep -v '/ops/elastic/indices$$')
-	go test -parallel 8 -timeout 15m ./ops/elastic/indices # the detector makes its crash sweeps many times as long
+	CGO_ENABLED=1 go test -race -parallel 8 -timeout 15m -skip '$(LONG)' $$(go list ./... | grep -vE '$(SWEEPING)')
+	go test -parallel 8 -timeout 15m -run '$(LONG)' ./ops ./bot ./cmd/twokey
+	go test -parallel 8 -timeout 15m $$(go list ./... | grep -E '$(SWEEPING)')
+
+race: ## all tests that need no outside server, all with -race: most of an hour
+	CGO_ENABLED=1 go test -race -parallel 8 -timeout 60m ./...
 
 check: build ## vet, staticcheck, gofmt, import rules, and the binary alone in an empty root
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }
