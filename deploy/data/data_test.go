@@ -198,10 +198,9 @@ func TestDataCrash(t *testing.T) {
 				w := newWorld(t)
 				op := way.op(w)
 				b := bench(t, op, way.args(t, w), way.flags)
-				switch {
-				case rule != nil:
+				if rule != nil {
 					w.proxy.Add(*rule)
-				default:
+				} else {
 					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })

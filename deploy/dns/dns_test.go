@@ -251,10 +251,9 @@ func TestSwitchCrashes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 5*time.Second)
 			b := w.bench(t, names, "to=stack:web2")
-			switch {
-			case trouble != nil:
+			if trouble != nil {
 				trouble(w)
-			default:
+			} else {
 				b.Crash(at, lost)
 			}
 			p := w.run(t, b, func(ops.Progress) bool { return b.Crashed() })

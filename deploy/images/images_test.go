@@ -386,10 +386,9 @@ func TestImagesCrash(t *testing.T) {
 				w.SetRegistry("web", three())
 				op := way.op(w)
 				b := bench(t, op, way.args, way.flags)
-				switch {
-				case rule != nil:
+				if rule != nil {
 					w.proxy.Add(*rule)
-				default:
+				} else {
 					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })

@@ -166,10 +166,9 @@ func TestMachinesCrash(t *testing.T) {
 				w := newWorld(t, nil)
 				op := way.op(w)
 				b := bench(t, op, way.args, "")
-				switch {
-				case rule != nil:
+				if rule != nil {
 					w.proxy.Add(*rule)
-				default:
+				} else {
 					b.Crash(at, lost)
 				}
 				p := run(t, op, b, func(ops.Progress) bool { return b.Crashed() })

@@ -115,52 +115,47 @@ func TestDeleteImported(t *testing.T) {
 // stored, and lose the reply of their call.
 func TestEndingCrashes(t *testing.T) {
 	for _, kind := range []string{kindDelete, kindRecover} {
-		for at := 0; ; at++ {
-			crashed := at == 0
-			for _, lost := range []bool{true, false} {
-				for _, cancel := range []bool{true, false} {
-					synctest.Test(t, func(t *testing.T) {
-						w := newWorld(t, awssim.Options{ExecuteDelay: 2 * time.Second})
-						w.deployed(t, resources(service))
-						var op ops.Operation = deleteStack{w.op.sites}
-						action := "DeleteStack"
-						if kind == kindRecover {
-							op, action = recoverStack{w.op.sites}, "RollbackStack"
-							w.run(t, w.bench(t, resources(fmt.Sprintf(failingService, "")).with("Tag", "two"), "keep-on-failure=true"), nil)
-						}
-						b := planned(t, w, op, "")
-						switch {
-						case at == 0:
-							w.proxy.Add(awsproxy.Rule{Action: action, Drop: lost, Lose: !lost})
-						default:
-							b.Crash(at, lost)
-						}
-						p := deploytest.Run(t, op, b, func(ops.Progress) bool { return at > 0 && b.Crashed() })
-						if at > 0 {
-							crashed = b.Crashed()
-							b.Restart()
-						}
-						if cancel {
-							e := undone(t, op, b)
-							if e.Key != "" && e.State != ops.Left && e.State != ops.Restored {
-								t.Errorf("%s, crash at %d: %+v", kind, at, e)
-							}
-							return
-						}
-						if p.Phase != ops.Done {
-							p = deploytest.Run(t, op, b, nil)
-						}
-						if e, _ := b.Entry(journalKey); p.Phase != ops.Done || e.State != ops.Kept {
-							t.Errorf("%s, crash at %d, lost %v: %+v, %+v", kind, at, lost, p, e)
-						}
-					})
+		try := func(at int, lost, cancel bool) (crashed bool) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, awssim.Options{ExecuteDelay: 2 * time.Second})
+				w.deployed(t, resources(service))
+				var op ops.Operation = deleteStack{w.op.sites}
+				action := "DeleteStack"
+				if kind == kindRecover {
+					op, action = recoverStack{w.op.sites}, "RollbackStack"
+					w.run(t, w.bench(t, resources(fmt.Sprintf(failingService, "")).with("Tag", "two"), "keep-on-failure=true"), nil)
 				}
-			}
-			if !crashed {
-				t.Logf("figure: %s crashed before and after each of %d writes", kind, at-1)
-				break
+				b := planned(t, w, op, "")
+				if at == 0 {
+					w.proxy.Add(awsproxy.Rule{Action: action, Drop: lost, Lose: !lost})
+				} else {
+					b.Crash(at, lost)
+				}
+				p := deploytest.Run(t, op, b, func(ops.Progress) bool { return b.Crashed() })
+				crashed = b.Crashed()
+				b.Restart()
+				if cancel {
+					e := undone(t, op, b)
+					if e.Key != "" && e.State != ops.Left && e.State != ops.Restored {
+						t.Errorf("%s, crash at %d: %+v", kind, at, e)
+					}
+					return
+				}
+				if p.Phase != ops.Done {
+					p = deploytest.Run(t, op, b, nil)
+				}
+				if e, _ := b.Entry(journalKey); p.Phase != ops.Done || e.State != ops.Kept {
+					t.Errorf("%s, crash at %d, lost %v: %+v, %+v", kind, at, lost, p, e)
+				}
+			})
+			return crashed
+		}
+		for _, lost := range []bool{true, false} {
+			for _, cancel := range []bool{true, false} {
+				try(0, lost, cancel)
 			}
 		}
+		t.Logf("figure: %s crashed before and after each of %d writes", kind, opstest.EveryCrash(try))
 	}
 }
 

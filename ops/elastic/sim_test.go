@@ -91,10 +91,7 @@ func drive(t *testing.T, op ops.Operation, b *opstest.Bench, until func(step int
 // undo undoes all begun steps, last first; everything must be restored.
 func undo(t *testing.T, op ops.Operation, b *opstest.Bench) {
 	t.Helper()
-	if p := b.Back(t, op, 0); p.Phase == ops.Blocked {
-		t.Fatalf("the undo is blocked: %+v", p)
-	}
-	for _, c := range b.Journal() {
+	for _, c := range b.Undone(t, op, 0) {
 		if c.State != ops.Restored {
 			t.Errorf("after undo %s is %s: %s", c.Key, c.State, c.Reason)
 		}

@@ -50,6 +50,15 @@ func (b *Bench) Back(t testing.TB, op ops.Operation, pause time.Duration) (p ops
 	return p
 }
 
+// Undone is Back, which must not be blocked. It returns the journal.
+func (b *Bench) Undone(t testing.TB, op ops.Operation, pause time.Duration) map[string]ops.Change {
+	t.Helper()
+	if p := b.Back(t, op, pause); p.Phase == ops.Blocked {
+		t.Fatalf("the undo is blocked: %+v", p)
+	}
+	return b.Entries()
+}
+
 // repeat makes a call of the step at index i until its progress is enough.
 func (b *Bench) repeat(t testing.TB, op ops.Operation, i int, pause time.Duration, call func(context.Context, int, ops.Step) (ops.Progress, error), enough func(ops.Progress) bool) ops.Progress {
 	t.Helper()

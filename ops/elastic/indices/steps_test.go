@@ -81,10 +81,7 @@ func run(t *testing.T, op ops.Operation, b *opstest.Bench, pause time.Duration, 
 // back undoes all begun steps, last first, and returns the journal.
 func back(t *testing.T, op ops.Operation, b *opstest.Bench, pause time.Duration) map[string]ops.Change {
 	t.Helper()
-	if p := b.Back(t, op, pause); p.Phase == ops.Blocked {
-		t.Fatalf("the undo is blocked: %+v", p)
-	}
-	return b.Entries()
+	return b.Undone(t, op, pause)
 }
 
 // says reports whether some event's text contains part.
